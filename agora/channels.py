@@ -1,0 +1,95 @@
+"""Channels and servers with the settings that were found to matter.
+
+* gRPC's own keepalive takes 61 s to notice a frozen peer unless ``grpc.http2.ping_timeout_ms`` is set too.
+* ``so_reuseport`` on means that two servers bind one port and share its calls silently.
+* Message caps are finite on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import grpc
+import grpc.aio
+
+from agora.errors import Refused
+from agora.v1 import policy_pb2
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+_KEEPALIVE = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+_SIZES = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+)
+_RETRY = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.05s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
+CHANNEL_OPTIONS: Sequence[tuple[str, int | str]] = (
+    *_KEEPALIVE,
+    *_SIZES,
+    ("grpc.service_config", _RETRY),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+SERVER_OPTIONS: Sequence[tuple[str, int | str]] = (
+    *_KEEPALIVE,
+    *_SIZES,
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address (``unix:PATH``, ``HOST:PORT`` or ``[IPV6]:PORT``) is reached from this machine only."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rsplit(":", 1)[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def connect(address: str) -> grpc.aio.Channel:
+    """An asyncio channel to ``address``; it dials when first used and again whenever the connection breaks."""
+    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+
+
+def connect_blocking(address: str) -> grpc.Channel:
+    """A channel to ``address`` for code without an event loop."""
+    return grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+
+
+def bind(server: grpc.aio.Server, address: str, *, insecure: bool = False) -> str:
+    """Let ``server`` listen on ``address`` and return it with the port filled in, if that was 0.
+
+    Raises:
+        Refused: the address can be reached from other machines and ``insecure`` was not given, or it is taken.
+    """
+    if not is_local(address) and not insecure:
+        expected = "a loopback address or unix socket (others need TLS; --insecure overrides)"
+        raise Refused(policy_pb2.REASON_CONFIG, "listen", expected, address)
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise Refused(policy_pb2.REASON_CONFIG, "listen", "an address that is free", address) from error
+    return address if address.startswith("unix:") else f"{address.rsplit(':', 1)[0]}:{port}"

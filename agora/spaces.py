@@ -1,0 +1,169 @@
+"""Gymnasium spaces ↔ ``agora.v1.Space``, and the leaves in which their values travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from agora.codec import from_tensor, to_tensor
+from agora.errors import Refused
+from agora.v1 import policy_pb2, space_pb2 as pb
+
+Space = spaces.Space[Any]
+MAX_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One tensor of a space's values.
+
+    Attributes:
+        path: dotted path in the space; empty if the space is itself a leaf.
+        dtype: element type.
+        shape: of one value, without the leading axis of rows.
+        low, high: inclusive bounds that broadcast to ``shape``.
+        choices: number of choices of each element for Discrete and MultiDiscrete leaves, else empty.
+    """
+
+    path: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    low: NDArray[Any]
+    high: NDArray[Any]
+    choices: tuple[int, ...] = ()
+
+    def check(self, values: NDArray[Any], rows: int, field: str) -> None:
+        """Refuse values that are not ``rows`` values of this leaf.
+
+        Raises:
+            Refused: wrong dtype, wrong shape, not finite, or out of bounds.
+        """
+        if values.dtype != self.dtype:
+            raise Refused(policy_pb2.REASON_DATA_TYPE, field, self.dtype.name, values.dtype.name)
+        if values.shape != (rows, *self.shape):
+            raise Refused(policy_pb2.REASON_SHAPE, field, str([rows, *self.shape]), str(list(values.shape)))
+        inside = bool(((values >= self.low) & (values <= self.high)).all())
+        finite = values.dtype.kind != "f" or bool(np.isfinite(values).all())
+        if inside and finite:
+            return
+        if not finite:
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            raise Refused(policy_pb2.REASON_NOT_FINITE, field, "finite numbers", f"{values[where]} at {list(where)}")
+        outside = (values < self.low) | (values > self.high)
+        where = tuple(int(i) for i in np.argwhere(outside)[0])
+        low, high = (np.broadcast_to(bound, values.shape)[where] for bound in (self.low, self.high))
+        got = f"{values[where]} at {list(where)}"
+        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, field, f"[{low}, {high}]", got)
+
+
+def leaves(space: Space) -> tuple[Leaf, ...]:
+    """The space's leaves in the order in which they travel.
+
+    Raises:
+        Refused: a kind of space that the contract does not have (Text, Graph, Sequence, OneOf).
+    """
+    return tuple(_leaves(space, ""))
+
+
+def _leaves(space: Space, path: str) -> Iterator[Leaf]:
+    zero = np.zeros((), np.int64)
+    match space:
+        case spaces.Box():
+            yield Leaf(path, space.dtype, space.shape, _squeeze(space.low), _squeeze(space.high))
+        case spaces.Discrete():
+            low = np.asarray(space.start, np.int64)
+            yield Leaf(path, np.dtype(np.int64), (), low, low + np.int64(space.n - 1), (int(space.n),))
+        case spaces.MultiDiscrete():
+            counts = tuple(int(n) for n in space.nvec.ravel())
+            yield Leaf(path, np.dtype(np.int64), space.nvec.shape, zero, space.nvec.astype(np.int64) - 1, counts)
+        case spaces.MultiBinary():
+            yield Leaf(path, np.dtype(np.int8), space.shape, zero.astype(np.int8), np.ones((), np.int8))
+        case spaces.Dict():
+            for key, member in space.spaces.items():
+                yield from _leaves(member, f"{path}.{key}" if path else key)
+        case spaces.Tuple():
+            for number, member in enumerate(space.spaces):
+                yield from _leaves(member, f"{path}.{number}" if path else str(number))
+        case _:
+            expected = "Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple"
+            raise Refused(policy_pb2.REASON_SPEC_MISMATCH, path or "space", expected, type(space).__name__)
+
+
+def _squeeze(bound: NDArray[Any]) -> NDArray[Any]:
+    """One element where all are the same: checks and messages get smaller."""
+    return bound.ravel()[0] if bound.size and bool((bound == bound.ravel()[0]).all()) else bound
+
+
+def batch_values(space: Space, arrays: list[NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    """Name a list of leaf arrays by their paths."""
+    return dict(zip((leaf.path for leaf in leaves(space)), arrays, strict=True))
+
+
+def to_proto(space: Space) -> pb.Space:
+    """A Gymnasium space as a message.
+
+    Raises:
+        Refused: a kind of space that the contract does not have.
+    """
+    match space:
+        case spaces.Box():
+            low, high = _squeeze(space.low), _squeeze(space.high)
+            one = not low.shape and not high.shape
+            low, high = (low, high) if one else (space.low, space.high)
+            shape = space.shape if one else ()
+            return pb.Space(box=pb.BoxSpace(low=to_tensor(low), high=to_tensor(high), shape=shape))
+        case spaces.Discrete():
+            return pb.Space(discrete=pb.DiscreteSpace(n=int(space.n), start=int(space.start)))
+        case spaces.MultiDiscrete():
+            return pb.Space(multi_discrete=pb.MultiDiscreteSpace(nvec=[int(n) for n in space.nvec.ravel()]))
+        case spaces.MultiBinary():
+            return pb.Space(multi_binary=pb.MultiBinarySpace(shape=space.shape))
+        case spaces.Dict():
+            members = [pb.DictSpace.Member(key=k, space=to_proto(s)) for k, s in space.spaces.items()]
+            return pb.Space(dict=pb.DictSpace(members=members))
+        case spaces.Tuple():
+            return pb.Space(tuple=pb.TupleSpace(members=[to_proto(s) for s in space.spaces]))
+    leaves(space)
+    raise AssertionError("leaves() refuses what is not listed above")
+
+
+def from_proto(message: pb.Space, field: str = "space", depth: int = 0) -> Space:
+    """A message as a Gymnasium space.
+
+    Raises:
+        Refused: nothing set, malformed bounds, or nested deeper than ``MAX_DEPTH``.
+    """
+    if depth > MAX_DEPTH:
+        raise Refused(policy_pb2.REASON_SPEC_MISMATCH, field, f"at most {MAX_DEPTH} levels", "more")
+    match message.WhichOneof("kind"):
+        case "box":
+            return _box(message.box, field)
+        case "discrete" if message.discrete.n >= 1:
+            return spaces.Discrete(message.discrete.n, start=message.discrete.start)
+        case "multi_discrete" if min(message.multi_discrete.nvec, default=0) >= 1:
+            return spaces.MultiDiscrete(list(message.multi_discrete.nvec))
+        case "multi_binary" if min(message.multi_binary.shape, default=0) >= 1:
+            return spaces.MultiBinary(list(message.multi_binary.shape))
+        case "dict":
+            pairs = [(m.key, from_proto(m.space, f"{field}.{m.key}", depth + 1)) for m in message.dict.members]
+            if len({key for key, _ in pairs}) == len(pairs):
+                return spaces.Dict(pairs)
+        case "tuple":
+            members = [from_proto(m, f"{field}[{i}]", depth + 1) for i, m in enumerate(message.tuple.members)]
+            return spaces.Tuple(members)
+    raise Refused(policy_pb2.REASON_SPEC_MISMATCH, field, "a well-formed space", str(message).strip() or "nothing")
+
+
+def _box(message: pb.BoxSpace, field: str) -> spaces.Box:
+    low, high = from_tensor(message.low, f"{field}.low"), from_tensor(message.high, f"{field}.high")
+    shape = tuple(message.shape) if low.ndim == 0 and high.ndim == 0 else low.shape
+    try:
+        low, high = np.broadcast_to(low, shape), np.broadcast_to(high, shape)
+        return spaces.Box(low, high, shape, dtype=low.dtype.type)
+    except (ValueError, AssertionError, TypeError) as error:
+        raise Refused(policy_pb2.REASON_SPEC_MISMATCH, field, "bounds that fit the shape", str(error)) from error

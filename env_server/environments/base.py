@@ -1,0 +1,122 @@
+"""What an environment is: the rules of one game, stepped for B independent copies at once.
+
+An environment is plain arrays with a leading axis B (copies) and, where agents are alike, an axis N (agents, in
+the order of ``agents``). It knows nothing of gRPC, policies or learning.
+
+One ``step`` carries every copy to its next decision, whoever's it is. In a price game all agents of all copies are
+awaited at once; in a turn-based game one agent per copy; in a negotiation whose engine calls back from inside its
+own loop, a copy stops where some agent must answer and a slow copy is simply not awaited yet. So simultaneous,
+turn-based and event-driven games are one interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Array = NDArray[Any]
+Values = Mapping[str, Array]
+"""A flattened (possibly nested) space's leaves by dotted path, each array with the leading axis B.
+
+A space that is not a ``Dict`` has the single path ``""``.
+"""
+
+
+class EnvironmentConfig(BaseModel):
+    """Base of every game's configuration: unknown keys are refused, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What all B copies show after ``reset`` or ``step``.
+
+    Attributes:
+        observations: per agent (in the order of ``Environment.agents``), the leaves of its observation, (B, ...).
+        state: leaves of the global state, (B, ...); only critics and the log may see it.
+        rewards: float64 (B, N), in the game's own unit; zeros after ``reset``.
+        terminated: bool (B, N), the agent's part in the copy's episode ended by the rules.
+        truncated: bool (B, N), it was cut off (a horizon); learners bootstrap through it.
+        awaited: bool (B, N), whose action the next ``step`` needs; False for agents of ended episodes.
+        action_masks: per agent index, leaves of the legal-action mask, uint8 (B, ...), for agents that have one.
+        info: named arrays (B, ...) for the log and reports, never for agents.
+    """
+
+    observations: Sequence[Values]
+    state: Values
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    awaited: NDArray[np.bool_]
+    action_masks: Mapping[int, Values] = field(default_factory=dict)
+    info: Values = field(default_factory=dict)
+
+
+class Environment(Protocol):
+    """B copies of one game. Built as ``EnvironmentClass(config, num_envs)``.
+
+    Arrays in a returned ``Step`` are the caller's to keep: the environment does not write to them again.
+    """
+
+    Config: ClassVar[type[EnvironmentConfig]]
+    config: EnvironmentConfig
+    num_envs: int
+    agents: tuple[str, ...]
+    observation_spaces: Mapping[str, spaces.Space[Any]]
+    action_spaces: Mapping[str, spaces.Space[Any]]
+    state_space: spaces.Space[Any]
+    facts: Mapping[str, Any]
+    """What the configured game knows of itself, for reports; JSON values. ``facts["panels"]`` is a list of
+    ``{"title", "info", "unit", "labels", "reference"}``: draw the info array ``info`` (B, N, len(labels)) per agent,
+    beside ``reference`` (per agent: a number, a list of len(labels) numbers, or null)."""
+
+    def __init__(self, config: Any, num_envs: int) -> None: ...
+
+    def reset(self, seed: int, copies: NDArray[np.uint32]) -> Step:
+        """Start a new episode in every copy.
+
+        Args:
+            seed: the episode block's seed, 0 <= seed < 2**63.
+            copies: uint32 (B,), the numbers of the copies; a copy's randomness is keyed by (seed, its number, step),
+                so that splitting copies over processes changes nothing.
+        """
+        ...
+
+    def step(self, actions: Sequence[Values]) -> Step:
+        """Advance every copy to its next decision.
+
+        Args:
+            actions: per agent, the leaves of its action, (B, ...); rows that were not awaited are ignored.
+
+        Raises:
+            ValueError: an awaited action has a wrong shape or dtype, is not finite, or lies outside its space; the
+                message names the agent, the field, what was expected and what came.
+        """
+        ...
+
+
+@runtime_checkable
+class PayoffEnvironment(Protocol):
+    """A game whose payoff at a joint action can be evaluated without an episode (stage games)."""
+
+    def payoff(self, actions: NDArray[np.float64], gradient: bool) -> tuple[NDArray[np.float64], Array | None]:
+        """Expected payoff of each joint action, without noise.
+
+        Args:
+            actions: float64 (M, N, A), flattened actions of all agents, inside the action space.
+            gradient: whether to also return each agent's gradient in its own action.
+
+        Returns:
+            payoffs float64 (M, N) in reward units, and own-action gradients float64 (M, N, A) or None.
+
+        Raises:
+            ValueError: wrong shape, not finite or out of bounds.
+        """
+        ...

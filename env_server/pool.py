@@ -1,0 +1,45 @@
+"""Things that are slow to make and hold no state between uses: built environments, and links to agent services."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Pool(Generic[T]):
+    """Keeps up to ``size`` idle things; each is used by one taker at a time."""
+
+    def __init__(self, size: int, close: Callable[[T], Awaitable[None]] | None = None) -> None:
+        self._size = size
+        self._close = close
+        self._idle: OrderedDict[int, tuple[Hashable, T]] = OrderedDict()
+        self._given = 0
+
+    def take(self, key: Hashable, build: Callable[[], T]) -> T:
+        """An idle thing made under ``key``, or a new one."""
+        for number, (held, thing) in reversed(self._idle.items()):
+            if held == key:
+                del self._idle[number]
+                return thing
+        return build()
+
+    async def give(self, key: Hashable, thing: T) -> None:
+        """Hand a thing back for others; the one that was idle longest goes if there are too many."""
+        self._given += 1
+        self._idle[self._given] = (key, thing)
+        while len(self._idle) > self._size:
+            _, (_, oldest) = self._idle.popitem(last=False)
+            await self._drop(oldest)
+
+    async def close(self) -> None:
+        """Drop everything idle."""
+        while self._idle:
+            _, (_, thing) = self._idle.popitem()
+            await self._drop(thing)
+
+    async def _drop(self, thing: T) -> None:
+        if self._close is not None:
+            await self._close(thing)

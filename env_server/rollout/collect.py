@@ -1,0 +1,176 @@
+"""A collection: blocks played one after the other by agent services, logged, and handed on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from agora.errors import Refused, Unavailable
+from agora.v1 import agent_pb2, policy_pb2, rollout_pb2 as pb
+from env_server.environments import make
+from env_server.environments.base import Environment
+from env_server.log import TrajectoryLog
+from env_server.pool import Pool
+from env_server.rollout.decisions import agent_specs, ports_for
+from env_server.rollout.link import AgentLink, hellos
+from env_server.rollout.minds import RemoteMinds
+from env_server.rollout.runner import Block, play_block
+from env_server.rollout.stream import PROTOCOL_VERSION
+from env_server.rollout.trajectory import Trajectory
+
+COPIES_PER_GROUP = 64
+"""From twice so many copies on, a block's copies step in two groups, so that one computes while the other's agents
+decide. Below that, frames cost more than they hide."""
+CAPABILITIES = (
+    agent_pb2.CAPABILITY_ACTION_MASK,
+    agent_pb2.CAPABILITY_MEMORY,
+    agent_pb2.CAPABILITY_EXPLORATION,
+    agent_pb2.CAPABILITY_EXACT_VERSION,
+)
+
+
+@dataclass
+class Workshop:
+    """What collections of one server share: threads, and pools of things that are slow to make."""
+
+    software: str
+    log_directory: Path | None
+    workers: ThreadPoolExecutor
+    environments: Pool[Environment]
+    links: Pool[AgentLink]
+
+
+class Collection:
+    """One ``Rollout.Collect``: ``play`` is iterated once, then ``summary`` is complete."""
+
+    def __init__(self, request: pb.CollectRequest, workshop: Workshop) -> None:
+        """Check the request and build what it needs.
+
+        Raises:
+            Refused: a field of the request is wrong.
+        """
+        _check(request)
+        self.summary = pb.CollectSummary()
+        self._request = request
+        self._workshop = workshop
+        self._timeout = request.deadline_us / 1e6
+        self._aborts = request.fallback != pb.FALLBACK_REPEAT_LAST
+        game = (request.environment.name, request.environment.config_json)
+        self._groups = {
+            (*game, size, number): workshop.environments.take(
+                (*game, size, number), partial(make, request.environment, size)
+            )
+            for number, size in enumerate(group_sizes(request.environment.num_envs))
+        }
+        self.environment: Environment = next(iter(self._groups.values()))
+        self._policies = {seat.agent: seat.policy for seat in request.seats}
+        self._links = self._take_links()
+        self._log = self._open_log()
+
+    def _take_links(self) -> dict[bytes, AgentLink]:
+        request = self._request
+        hello = agent_pb2.AgentHello(
+            protocol_versions=[PROTOCOL_VERSION],
+            software=self._workshop.software,
+            capabilities=CAPABILITIES,
+            environment=request.environment.name,
+            seed=request.seed,
+        )
+        ids = {agent: policy_pb2.PolicyReference(policy_id=p.policy_id) for agent, p in self._policies.items()}
+        seats = {seat.agent: tuple(seat.addresses) for seat in request.seats}
+        said = hellos(agent_specs(self.environment, ids), seats, hello)
+        keys = {
+            addresses: repr(addresses).encode() + text.SerializeToString(deterministic=True)
+            for addresses, text in said.items()
+        }
+        return {
+            key: self._workshop.links.take(key, partial(AgentLink, addresses, said[addresses]))
+            for addresses, key in keys.items()
+        }
+
+    def _open_log(self) -> TrajectoryLog | None:
+        if not self._request.log:
+            return None
+        if self._workshop.log_directory is None:
+            expected = "a server started with --log-directory"
+            raise Refused(policy_pb2.REASON_UNSUPPORTED, "log", expected, "one without")
+        noise = self._request.exploration.noise_scale
+        return TrajectoryLog(self._workshop.log_directory, self._request.run, self.environment.agents, noise)
+
+    async def play(self) -> AsyncIterator[Trajectory]:
+        """Play block after block; when the iterator ends, what was logged is on disk.
+
+        Raises:
+            Refused: an agent service refused, or failed for longer than the deadline, and the fallback is to abort.
+        """
+        start = time.perf_counter()
+        request, links = self._request, list(self._links.values())
+        before = [(link.stale, link.reconnects) for link in links]
+        try:
+            await asyncio.gather(*(self._greet(link) for link in links))
+            for number in range(request.first_block, request.first_block + request.num_blocks):
+                trajectory = await self._play_one(number, links)
+                if self._log is not None:
+                    self._log.add(trajectory)
+                self.summary.blocks += 1
+                self.summary.environment_steps += trajectory.steps * len(trajectory.copies)
+                yield trajectory
+        finally:
+            if self._log is not None:
+                await asyncio.to_thread(self._log.close)
+            self.summary.stale_answers = sum(k.stale - b[0] for k, b in zip(links, before, strict=True))
+            self.summary.reconnects = sum(k.reconnects - b[1] for k, b in zip(links, before, strict=True))
+            self.summary.duration_us = int((time.perf_counter() - start) * 1e6)
+            await self._give_back()
+
+    async def _greet(self, link: AgentLink) -> None:
+        try:
+            await link.open(self._timeout)
+        except Unavailable:
+            if self._aborts:
+                raise
+
+    async def _give_back(self) -> None:
+        for key, link in self._links.items():
+            await self._workshop.links.give(key, link)
+        for game, environment in self._groups.items():
+            await self._workshop.environments.give(game, environment)
+
+    async def _play_one(self, number: int, links: Sequence[AgentLink]) -> Trajectory:
+        request = self._request
+        copies = np.arange(request.environment.num_envs, dtype=np.uint32)
+        exploration = request.exploration if request.HasField("exploration") else None
+        ports = ports_for(self.environment, self._policies, exploration, copies)
+        minds = RemoteMinds(links, ports, len(copies), self._timeout)
+        block = Block(request.seed, number, abort=self._aborts)
+        trajectory = await play_block(list(self._groups.values()), minds, block, self._workshop.workers)
+        self.summary.substituted_actions += block.substituted
+        return trajectory
+
+
+def _check(request: pb.CollectRequest) -> None:
+    if request.num_blocks < 1:
+        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "num_blocks", ">= 1", str(request.num_blocks))
+    if request.deadline_us < 1:
+        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "deadline_us", ">= 1", str(request.deadline_us))
+    for name in ("noise_scale", "temperature"):
+        value = getattr(request.exploration, name)
+        if not np.isfinite(value) or value < 0:
+            raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, f"exploration.{name}", "finite and >= 0", str(value))
+    agents = [seat.agent for seat in request.seats]
+    if len(set(agents)) != len(agents):
+        raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, "seats", "every agent once", str(agents))
+
+
+def group_sizes(num_envs: int) -> list[int]:
+    """How a block's copies are spread over groups."""
+    if num_envs < 2 * COPIES_PER_GROUP:
+        return [num_envs]
+    return [num_envs - num_envs // 2, num_envs // 2]

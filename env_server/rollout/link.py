@@ -1,0 +1,150 @@
+"""The way to one agent service: its replicas, the stream to each, and what is done when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from prometheus_client import Counter
+
+from agora.channels import connect
+from agora.errors import Refused, Unavailable
+from agora.v1 import agent_pb2 as pb, policy_pb2
+from env_server.rollout.stream import AgentStream
+
+RECONNECTS = Counter("agora_agent_reconnects_total", "Streams to agent services that broke and were dialled again.")
+REDIAL_SECONDS = 0.05
+Answer = TypeVar("Answer")
+
+
+class AgentLink:
+    """Asks an agent service for decisions, whichever replica is up.
+
+    Services keep nothing between frames, so a frame whose stream broke is simply sent again, to the next replica or
+    to the same one when it is back.
+    """
+
+    def __init__(self, addresses: Sequence[str], hello: pb.AgentHello) -> None:
+        self.addresses = tuple(addresses)
+        self.agents = tuple(agent.index for agent in hello.agents)
+        self.reconnects = 0
+        self._hello = hello
+        self._channels = [connect(address) for address in self.addresses]
+        self._streams: list[AgentStream | None] = [None] * len(self.addresses)
+        self._dialling = [asyncio.Lock() for _ in self.addresses]
+        self._stale = 0
+        self._sequence = 0
+
+    @property
+    def stale(self) -> int:
+        """Answers dropped because nobody waited for them any more."""
+        return self._stale + sum(stream.stale for stream in self._streams if stream)
+
+    async def open(self, timeout: float) -> None:
+        """Say hello to one replica now, so that a refusal comes before the first frame.
+
+        Raises:
+            Refused: the service refused the hello.
+            Unavailable: no replica could be reached within ``timeout`` seconds.
+        """
+
+        async def nothing(stream: AgentStream, left: float) -> None:
+            return None
+
+        await self._on_a_replica(0, timeout, nothing)
+
+    async def ask(self, request: pb.DecisionsRequest, timeout: float) -> pb.Decisions:
+        """One frame's decisions; ``request.sequence`` and ``request.deadline_us`` are filled in here.
+
+        Raises:
+            Refused: the service refused the frame, or none of the replicas answered in time (DEADLINE).
+            Unavailable: no replica could be reached within ``timeout`` seconds.
+        """
+        self._sequence += 1
+        request.sequence = self._sequence
+        frame = pb.ActRequest(decisions=request)
+
+        async def send(stream: AgentStream, left: float) -> pb.Decisions:
+            frame.decisions.deadline_us = int(left * 1e6)
+            return await stream.ask(frame, left)
+
+        return await self._on_a_replica(self._sequence, timeout, send)
+
+    async def _on_a_replica(
+        self, first: int, timeout: float, use: Callable[[AgentStream, float], Awaitable[Answer]]
+    ) -> Answer:
+        """Try replica after replica, beginning with number ``first``, until one answers or time is up."""
+        deadline = time.monotonic() + timeout
+        for attempt in itertools.count(1):
+            replica = (first + attempt) % len(self.addresses)
+            try:
+                stream = await self._stream(replica, deadline)
+                return await use(stream, max(deadline - time.monotonic(), 0.0))
+            except Unavailable:
+                self.reconnects += 1
+                RECONNECTS.inc()
+                if time.monotonic() + REDIAL_SECONDS >= deadline:
+                    raise
+                if attempt % len(self.addresses) == 0:
+                    await asyncio.sleep(REDIAL_SECONDS)
+        raise AssertionError("count() does not end")
+
+    async def _stream(self, replica: int, deadline: float) -> AgentStream:
+        stream = self._streams[replica]
+        if stream is not None and stream.alive:
+            return stream
+        async with self._dialling[replica]:
+            stream = self._streams[replica]
+            if stream is not None and stream.alive:
+                return stream
+            if stream is not None:
+                self._stale += stream.stale
+                self._streams[replica] = None
+            left = max(deadline - time.monotonic(), 0.001)
+            address = self.addresses[replica]
+            stream = await AgentStream.open(self._channels[replica], self._hello, address, left)
+            self._streams[replica] = stream
+            return stream
+
+    async def close(self) -> None:
+        """End all streams and channels."""
+        for stream in self._streams:
+            if stream is not None:
+                await stream.close()
+        for channel in self._channels:
+            await channel.close()
+
+
+def hellos(
+    specs: Sequence[pb.AgentSpec], seats: Mapping[str, Sequence[str]], hello: pb.AgentHello
+) -> dict[tuple[str, ...], pb.AgentHello]:
+    """The hello for each distinct list of addresses: it answers for all agents that name it.
+
+    Args:
+        specs: the environment's agents.
+        seats: agent id to addresses.
+        hello: what all services are told, without its agents.
+
+    Raises:
+        Refused: an agent has no seat, a seat names no agent, or has no address.
+    """
+    known = {spec.id for spec in specs}
+    for agent in seats:
+        if agent not in known:
+            raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, "seats", f"agents {sorted(known)}", repr(agent))
+    missing = sorted(known - set(seats))
+    if missing:
+        raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, "seats", "a seat for every agent", f"none for {missing}")
+    said: dict[tuple[str, ...], pb.AgentHello] = {}
+    for spec in specs:
+        addresses = tuple(seats[spec.id])
+        if not addresses:
+            raise Refused(policy_pb2.REASON_UNREACHABLE, f"seats.{spec.id}.addresses", "one or more", "none")
+        if addresses not in said:
+            said[addresses] = pb.AgentHello()
+            said[addresses].CopyFrom(hello)
+        said[addresses].agents.append(spec)
+    return said

@@ -1,0 +1,123 @@
+"""One live stream to one replica of an agent service: frames out, answers matched by sequence number."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import grpc.aio
+from prometheus_client import Counter
+
+from agora.errors import AgoraError, Refused, Unavailable, explain
+from agora.v1 import agent_pb2 as pb, agent_pb2_grpc, policy_pb2
+
+PROTOCOL_VERSION = 1
+STALE = Counter("agora_stale_answers_total", "Late or doubled answers that were dropped.")
+
+
+class AgentStream:
+    """Frames may be in flight side by side; the service answers them in order."""
+
+    def __init__(self, call: grpc.aio.StreamStreamCall[pb.ActRequest, pb.ActResponse], address: str) -> None:
+        self.address = address
+        self.stale = 0
+        self._call = call
+        self._writing = asyncio.Lock()
+        self._awaited: dict[int, asyncio.Future[pb.Decisions]] = {}
+        self._reader: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, channel: grpc.aio.Channel, hello: pb.AgentHello, address: str, timeout: float) -> AgentStream:
+        """Dial, say hello, and wait for the welcome.
+
+        Raises:
+            Refused: the service refused the hello, or chose a protocol version that was not offered.
+            Unavailable: it cannot be reached within ``timeout`` seconds.
+        """
+        stream = cls(agent_pb2_grpc.AgentServiceStub(channel).Act(), address)
+        try:
+            async with asyncio.timeout(timeout):
+                await stream._call.write(pb.ActRequest(hello=hello))
+                answer = await stream._call.read()
+            stream._greet(answer)
+        except (TimeoutError, grpc.RpcError, asyncio.InvalidStateError, AgoraError) as error:
+            stream._call.cancel()
+            if isinstance(error, AgoraError):
+                raise
+            if isinstance(error, grpc.RpcError):
+                raise explain(error, address) from error
+            raise Unavailable(address, f"no welcome within {timeout:.1f} s") from error
+        stream._reader = asyncio.create_task(stream._read())
+        return stream
+
+    def _greet(self, answer: object) -> None:
+        if not isinstance(answer, pb.ActResponse):
+            raise Unavailable(self.address, "closed the stream instead of a welcome")
+        if answer.WhichOneof("kind") == "refusal":
+            raise Refused.from_proto(answer.refusal.refusal)
+        version = answer.welcome.protocol_version
+        if version != PROTOCOL_VERSION:
+            got = f"version {version}"
+            raise Refused(policy_pb2.REASON_PROTOCOL_VERSION, "welcome", f"version {PROTOCOL_VERSION}", got)
+
+    @property
+    def alive(self) -> bool:
+        """Whether frames can still be sent."""
+        return self._reader is not None and not self._reader.done()
+
+    async def ask(self, frame: pb.ActRequest, timeout: float) -> pb.Decisions:
+        """Send one frame of decisions and wait for its answer.
+
+        Raises:
+            Refused: the service refused the frame, or did not answer within ``timeout`` seconds (DEADLINE).
+            Unavailable: the stream broke.
+        """
+        sequence = frame.decisions.sequence
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[pb.Decisions] = loop.create_future()
+        self._awaited[sequence] = answer
+        timer = loop.call_later(timeout, self._expire, sequence, timeout)
+        try:
+            async with self._writing:
+                await self._call.write(frame)
+            return await answer
+        except (grpc.RpcError, asyncio.InvalidStateError) as error:
+            raise Unavailable(self.address, "the stream broke") from error
+        finally:
+            timer.cancel()
+            self._awaited.pop(sequence, None)
+
+    def _expire(self, sequence: int, timeout: float) -> None:
+        answer = self._awaited.pop(sequence, None)
+        if answer is not None and not answer.done():
+            expected = f"an answer within {timeout:.3f} s"
+            answer.set_exception(Refused(policy_pb2.REASON_DEADLINE, self.address, expected, "none", retryable=True))
+
+    async def _read(self) -> None:
+        why = "closed the stream"
+        try:
+            async for message in self._call:
+                self._deliver(message)
+        except grpc.RpcError as error:
+            why = str(explain(error, self.address))
+        for answer in self._awaited.values():
+            if not answer.done():
+                answer.set_exception(Unavailable(self.address, why))
+
+    def _deliver(self, message: pb.ActResponse) -> None:
+        refused = message.WhichOneof("kind") == "refusal"
+        sequence = message.refusal.sequence if refused else message.decisions.sequence
+        answer = self._awaited.pop(sequence, None)
+        if answer is None or answer.done():
+            self.stale += 1
+            STALE.inc()
+        elif refused:
+            answer.set_exception(Refused.from_proto(message.refusal.refusal))
+        else:
+            answer.set_result(message.decisions)
+
+    async def close(self) -> None:
+        """End the stream."""
+        self._call.cancel()
+        if self._reader is not None:
+            await asyncio.wait({self._reader})

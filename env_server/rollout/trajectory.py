@@ -1,0 +1,172 @@
+"""What happened in one block of episodes, as arrays: recorded step by step, joined over groups of copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from env_server.environments.base import Array, Step, Values
+from env_server.rollout.decisions import Answer
+
+NOT_AWAITED, ACTED, SUBSTITUTED = 0, 1, 2
+
+
+@dataclass
+class AgentTrajectory:
+    """One agent's part. T steps, B copies.
+
+    Attributes:
+        observation: leaves (T + 1, B, ...).
+        action_mask: leaves (T, B, ...); empty where all actions are legal.
+        action: leaves (T, B, ...), as executed.
+        log_prob: float32 (T, B).
+        reward: float64 (T, B).
+        terminated, truncated: bool (T, B).
+        acted: uint8 (T, B): NOT_AWAITED, ACTED or SUBSTITUTED.
+        policy_id: which policy acted.
+        version: uint64 (T, B, 2).
+    """
+
+    observation: dict[str, Array]
+    action_mask: dict[str, Array]
+    action: dict[str, Array]
+    log_prob: Array
+    reward: Array
+    terminated: Array
+    truncated: Array
+    acted: Array
+    policy_id: str
+    version: Array
+
+
+@dataclass
+class Trajectory:
+    """One block: global state leaves (T + 1, B, ...), info leaves (T, B, ...), and every agent's part."""
+
+    block: int
+    copies: NDArray[np.uint32]
+    state: dict[str, Array]
+    info: dict[str, Array]
+    agents: list[AgentTrajectory]
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.agents[0].reward)
+
+
+@dataclass
+class AgentDecisions:
+    """One agent's part of one step, over all B copies, as executed."""
+
+    action: dict[str, Array]
+    log_prob: NDArray[np.float32]
+    acted: NDArray[np.uint8]
+    version: NDArray[np.uint64]
+    policy_id: str = ""
+
+    @classmethod
+    def of(cls, answer: Answer, rows: NDArray[np.intp], copies: int) -> AgentDecisions:
+        """Put a service's n answers into their rows; where everyone was awaited nothing is copied."""
+        version = np.array([answer.version], np.uint64)
+        if len(rows) == copies:
+            acted = np.full(copies, ACTED, np.uint8)
+            versions = np.broadcast_to(version, (copies, 2))
+            return cls(dict(answer.action), answer.log_prob, acted, versions, answer.policy_id)
+        acted, log_prob = np.zeros(copies, np.uint8), np.zeros(copies, np.float32)
+        versions = np.zeros((copies, 2), np.uint64)
+        acted[rows], log_prob[rows], versions[rows] = ACTED, answer.log_prob, version
+        action = {path: _scatter(values, rows, copies) for path, values in answer.action.items()}
+        return cls(action, log_prob, acted, versions, answer.policy_id)
+
+    @classmethod
+    def substituted(cls, action: Mapping[str, Array], rows: NDArray[np.intp], copies: int) -> AgentDecisions:
+        """The fallback's actions for the rows that were awaited; ``action`` is over all copies."""
+        acted = np.zeros(copies, np.uint8)
+        acted[rows] = SUBSTITUTED
+        return cls(dict(action), np.zeros(copies, np.float32), acted, np.zeros((copies, 2), np.uint64))
+
+
+def _scatter(values: Array, rows: NDArray[np.intp], copies: int) -> Array:
+    full = np.zeros((copies, *values.shape[1:]), values.dtype)
+    full[rows] = values
+    return full
+
+
+@dataclass
+class Recorder:
+    """Collects a block's steps."""
+
+    block: int
+    copies: NDArray[np.uint32]
+    before: list[Step] = field(default_factory=list)
+    decisions: list[list[AgentDecisions]] = field(default_factory=list)
+
+    def finish(self) -> Trajectory:
+        """Everything recorded, stacked along a leading axis of time."""
+        after = self.before[1:]
+        agents = [self._agent(i, after) for i in range(len(self.decisions[0]))]
+        state = _stack([step.state for step in self.before])
+        return Trajectory(self.block, self.copies, state, _stack([step.info for step in after]), agents)
+
+    def _agent(self, i: int, after: Sequence[Step]) -> AgentTrajectory:
+        mine = [decisions[i] for decisions in self.decisions]
+        return AgentTrajectory(
+            observation=_stack([step.observations[i] for step in self.before]),
+            action_mask=_stack([step.action_masks.get(i, {}) for step in self.before[:-1]]),
+            action=_stack([d.action for d in mine]),
+            log_prob=np.stack([d.log_prob for d in mine]),
+            reward=np.stack([step.rewards[:, i] for step in after]),
+            terminated=np.stack([step.terminated[:, i] for step in after]),
+            truncated=np.stack([step.truncated[:, i] for step in after]),
+            acted=np.stack([d.acted for d in mine]),
+            policy_id=next((d.policy_id for d in mine if d.policy_id), ""),
+            version=np.stack([d.version for d in mine]),
+        )
+
+
+def _stack(steps: Sequence[Values]) -> dict[str, Array]:
+    return {path: np.stack([leaves[path] for leaves in steps]) for path in steps[0]} if steps else {}
+
+
+def join(parts: Sequence[Trajectory]) -> Trajectory:
+    """One trajectory of several groups of copies of the same block; shorter ones are filled up as not awaited."""
+    if len(parts) == 1:
+        return parts[0]
+    steps = max(part.steps for part in parts)
+
+    def beside(arrays: Sequence[Array], length: int) -> Array:
+        return np.concatenate([_lengthen(array, length) for array in arrays], axis=1)
+
+    def leaves(values: Sequence[Mapping[str, Array]], length: int) -> dict[str, Array]:
+        return {path: beside([v[path] for v in values], length) for path in values[0]}
+
+    def agent(members: Sequence[AgentTrajectory]) -> AgentTrajectory:
+        flat: dict[str, Any] = {
+            name: beside([getattr(m, name) for m in members], steps)
+            for name in ("log_prob", "reward", "terminated", "truncated", "acted", "version")
+        }
+        return AgentTrajectory(
+            observation=leaves([m.observation for m in members], steps + 1),
+            action_mask=leaves([m.action_mask for m in members], steps),
+            action=leaves([m.action for m in members], steps),
+            policy_id=next((m.policy_id for m in members if m.policy_id), ""),
+            **flat,
+        )
+
+    return Trajectory(
+        block=parts[0].block,
+        copies=np.concatenate([part.copies for part in parts]),
+        state=leaves([part.state for part in parts], steps + 1),
+        info=leaves([part.info for part in parts], steps),
+        agents=[agent(members) for members in zip(*(part.agents for part in parts), strict=True)],
+    )
+
+
+def _lengthen(array: Array, length: int) -> Array:
+    missing = length - len(array)
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) if missing else array
