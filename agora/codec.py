@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agora.errors import Refused
 from agora.v1 import policy_pb2, tensor_pb2 as pb
 
-_DTYPES: dict[pb.DataType, np.dtype[Any]] = {
+_DTYPES: dict[pb.DataType.ValueType, np.dtype[Any]] = {
     pb.DATA_TYPE_BOOL: np.dtype("?"),
     pb.DATA_TYPE_INT8: np.dtype("i1"),
     pb.DATA_TYPE_INT16: np.dtype("<i2"),
@@ -53,10 +53,11 @@ def from_tensor(tensor: pb.Tensor, field: str = "tensor") -> NDArray[Any]:
     shape = tuple(tensor.shape)
     if min(shape, default=0) < 0:
         raise Refused(policy_pb2.REASON_SHAPE, field, "axes >= 0", str(list(shape)))
-    if len(tensor.data) != math.prod(shape) * dtype.itemsize:
+    data = tensor.data  # every look at it makes a copy
+    if len(data) != math.prod(shape) * dtype.itemsize:
         expected = f"{math.prod(shape) * dtype.itemsize} bytes for {dtype.name} {list(shape)}"
-        raise Refused(policy_pb2.REASON_SHAPE, field, expected, f"{len(tensor.data)} bytes")
-    return np.frombuffer(tensor.data, dtype).reshape(shape)
+        raise Refused(policy_pb2.REASON_SHAPE, field, expected, f"{len(data)} bytes")
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def from_numbers(data: bytes, field: str, rows: int | None = None) -> NDArray[np.uint32]:

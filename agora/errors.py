@@ -70,7 +70,9 @@ class Refused(AgoraError):
         retryable: whether the same request may succeed later.
     """
 
-    def __init__(self, reason: pb.Reason, field: str, expected: str, got: str, *, retryable: bool = False) -> None:
+    def __init__(
+        self, reason: pb.Reason.ValueType, field: str, expected: str, got: str, *, retryable: bool = False
+    ) -> None:
         super().__init__(reason, field, expected, got)
         self.reason = reason
         self.field = field
@@ -113,14 +115,15 @@ class Refused(AgoraError):
         detail = any_pb2.Any()
         detail.Pack(self.to_proto())
         code: int = self.status_code.value[0]
-        return rpc_status.to_status(status_pb2.Status(code=code, message=str(self), details=[detail]))
+        status: grpc.Status = rpc_status.to_status(status_pb2.Status(code=code, message=str(self), details=[detail]))
+        return status
 
 
 def refusal_in(error: grpc.RpcError) -> Refused | None:
     """The refusal that a failed call carries in its status details, or None."""
     if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return None
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # an AioRpcError has what from_call reads
+    status = rpc_status.from_call(error)  # an AioRpcError has what from_call reads
     for detail in status.details if status else ():
         refusal = pb.Refusal()
         if detail.Unpack(refusal):

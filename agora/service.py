@@ -35,7 +35,7 @@ class Listening:
     """Port of the Prometheus endpoint /metrics on loopback; 0 picks a free one, none switches it off."""
     insecure: bool = False
     """Allow an address that other machines reach although there is no TLS."""
-    grace_seconds: float = 4.0
+    grace_seconds: float = 1.0
     """How long calls in flight may take to finish after SIGTERM."""
 
 
@@ -45,6 +45,7 @@ async def serve(
     names: Sequence[str],
     *,
     on_stop: Callable[[], Awaitable[None]] | None = None,
+    until: asyncio.Event | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -53,6 +54,7 @@ async def serve(
         register: adds the servicers to the server; gets the address with the port filled in.
         names: full names of the services, for health and reflection.
         on_stop: run after the last call has ended.
+        until: set by the process's own work when that is done, which ends serving too.
 
     Raises:
         Refused: the address is taken, or not local.
@@ -66,7 +68,7 @@ async def serve(
     if outcome is not None:
         await outcome
     metrics = _serve_metrics(where.metrics_port)
-    stop = asyncio.Event()
+    stop = until or asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ class Leaf:
         path: dotted path in the space; empty if the space is itself a leaf.
         dtype: element type.
         shape: of one value, without the leading axis of rows.
-        low, high: inclusive bounds that broadcast to ``shape``.
+        low, high: inclusive bounds that broadcast to ``shape``; open bounds are the dtype's largest finite numbers.
         choices: number of choices of each element for Discrete and MultiDiscrete leaves, else empty.
     """
 
@@ -47,11 +47,9 @@ class Leaf:
             raise Refused(policy_pb2.REASON_DATA_TYPE, field, self.dtype.name, values.dtype.name)
         if values.shape != (rows, *self.shape):
             raise Refused(policy_pb2.REASON_SHAPE, field, str([rows, *self.shape]), str(list(values.shape)))
-        inside = bool(((values >= self.low) & (values <= self.high)).all())
-        finite = values.dtype.kind != "f" or bool(np.isfinite(values).all())
-        if inside and finite:
+        if self._inside(values):
             return
-        if not finite:
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
             raise Refused(policy_pb2.REASON_NOT_FINITE, field, "finite numbers", f"{values[where]} at {list(where)}")
         outside = (values < self.low) | (values > self.high)
@@ -59,6 +57,14 @@ class Leaf:
         low, high = (np.broadcast_to(bound, values.shape)[where] for bound in (self.low, self.high))
         got = f"{values[where]} at {list(where)}"
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, field, f"[{low}, {high}]", got)
+
+    def _inside(self, values: NDArray[Any]) -> bool:
+        # A NaN makes both comparisons false.
+        if not values.size:
+            return True
+        if np.ndim(self.low) == 0 and np.ndim(self.high) == 0:
+            return bool(values.min() >= self.low and values.max() <= self.high)
+        return bool((values >= self.low).all() and (values <= self.high).all())
 
 
 def leaves(space: Space) -> tuple[Leaf, ...]:
@@ -74,7 +80,7 @@ def _leaves(space: Space, path: str) -> Iterator[Leaf]:
     zero = np.zeros((), np.int64)
     match space:
         case spaces.Box():
-            yield Leaf(path, space.dtype, space.shape, _squeeze(space.low), _squeeze(space.high))
+            yield Leaf(path, space.dtype, space.shape, _squeeze(_finite(space.low)), _squeeze(_finite(space.high)))
         case spaces.Discrete():
             low = np.asarray(space.start, np.int64)
             yield Leaf(path, np.dtype(np.int64), (), low, low + np.int64(space.n - 1), (int(space.n),))
@@ -94,14 +100,25 @@ def _leaves(space: Space, path: str) -> Iterator[Leaf]:
             raise Refused(policy_pb2.REASON_SPEC_MISMATCH, path or "space", expected, type(space).__name__)
 
 
+def _finite(bound: NDArray[Any]) -> NDArray[Any]:
+    return np.nan_to_num(bound) if bound.dtype.kind == "f" else bound
+
+
 def _squeeze(bound: NDArray[Any]) -> NDArray[Any]:
     """One element where all are the same: checks and messages get smaller."""
     return bound.ravel()[0] if bound.size and bool((bound == bound.ravel()[0]).all()) else bound
 
 
-def batch_values(space: Space, arrays: list[NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-    """Name a list of leaf arrays by their paths."""
-    return dict(zip((leaf.path for leaf in leaves(space)), arrays, strict=True))
+def ordered(values: Mapping[str, NDArray[Any]], members: Sequence[Leaf]) -> list[NDArray[Any]]:
+    """Named leaves in the order in which they travel.
+
+    Raises:
+        Refused: a leaf is missing, or one is there that the space does not have.
+    """
+    paths = [leaf.path for leaf in members]
+    if len(values) != len(paths) or not all(path in values for path in paths):
+        raise Refused(policy_pb2.REASON_SPEC_MISMATCH, "leaves", str(sorted(paths)), str(sorted(values)))
+    return [values[path] for path in paths]
 
 
 def to_proto(space: Space) -> pb.Space:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused
-from agora.spaces import leaves, to_proto
-from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, policy_pb2
+from agora.spaces import Space, leaves, ordered, to_proto
+from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, policy_pb2, tensor_pb2
 from env_server.environments import ENVIRONMENTS, make
 from env_server.environments.base import Environment, PayoffEnvironment, Step, Values
 from env_server.pool import Pool
@@ -62,7 +62,7 @@ class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
                     raise Refused(policy_pb2.REASON_NOT_READY, "kind", "open once, then reset and step", str(kind))
                 advance = _reset if kind == "reset" else _step
                 step = await asyncio.to_thread(advance, environment, request)
-                yield pb.ConnectResponse(transition=_transition(step))
+                yield pb.ConnectResponse(transition=_transition(environment, step))
             except Refused as refused:
                 yield pb.ConnectResponse(refusal=refused.to_proto())
 
@@ -117,7 +117,7 @@ def _action(environment: Environment, index: int, part: pb.StepEnvironment.Agent
 def _advance(environment: Environment, actions: Sequence[Values]) -> Step:
     try:
         return environment.step(actions)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "step", "a legal step", str(error)) from error
 
 
@@ -138,20 +138,22 @@ def _evaluate(environment: Environment, request: pb.EvaluatePayoffRequest) -> pb
     return answer
 
 
-def _transition(step: Step) -> pb.Transition:
-    def tensors(arrays: Iterable[Any]) -> list[Any]:
-        return [to_tensor(array) for array in arrays]
+def _transition(environment: Environment, step: Step) -> pb.Transition:
+    def tensors(values: Values, space: Space) -> list[tensor_pb2.Tensor]:
+        return [to_tensor(array) for array in ordered(values, leaves(space))]
 
-    views = [
-        pb.Transition.AgentView(
-            observation=tensors(observation.values()),
-            action_mask=tensors(step.action_masks.get(i, {}).values()),
+    views = []
+    for i, agent in enumerate(environment.agents):
+        masks = step.action_masks.get(i)
+        views.append(
+            pb.Transition.AgentView(
+                observation=tensors(step.observations[i], environment.observation_spaces[agent]),
+                action_mask=tensors(masks, environment.action_spaces[agent]) if masks else (),
+            )
         )
-        for i, observation in enumerate(step.observations)
-    ]
     return pb.Transition(
         agents=views,
-        state=tensors(step.state.values()),
+        state=tensors(step.state, environment.state_space),
         rewards=to_tensor(step.rewards),
         terminated=to_tensor(step.terminated),
         truncated=to_tensor(step.truncated),

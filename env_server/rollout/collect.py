@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agora.errors import Refused, Unavailable
 from agora.v1 import agent_pb2, policy_pb2, rollout_pb2 as pb
@@ -145,12 +146,14 @@ class Collection:
 
     async def _play_one(self, number: int, links: Sequence[AgentLink]) -> Trajectory:
         request = self._request
-        copies = np.arange(request.environment.num_envs, dtype=np.uint32)
         exploration = request.exploration if request.HasField("exploration") else None
-        ports = ports_for(self.environment, self._policies, exploration, copies)
-        minds = RemoteMinds(links, ports, len(copies), self._timeout)
         block = Block(request.seed, number, abort=self._aborts)
-        trajectory = await play_block(list(self._groups.values()), minds, block, self._workshop.workers)
+
+        def seat(copies: NDArray[np.uint32]) -> RemoteMinds:
+            ports = ports_for(self.environment, self._policies, exploration, copies)
+            return RemoteMinds(links, ports, copies, number, self._timeout)
+
+        trajectory = await play_block(list(self._groups.values()), seat, block, self._workshop.workers)
         self.summary.substituted_actions += block.substituted
         return trajectory
 

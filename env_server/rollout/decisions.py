@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused
-from agora.spaces import Leaf, leaves, to_proto
+from agora.spaces import Leaf, leaves, ordered, to_proto
 from agora.v1 import agent_pb2 as pb, policy_pb2, rollout_pb2
 from env_server.environments.base import Array, Environment, Step, Values
 
@@ -40,38 +40,46 @@ class AgentPort:
 
     Attributes:
         index: the agent's number.
-        action_leaves: of its action space.
+        observation_leaves, action_leaves: of its spaces.
         policy: which policy must act.
+        exploration: how it explores; None is greedy.
         explores: uint8 (B,), copies in which it explores; empty means all.
     """
 
     index: int
+    observation_leaves: tuple[Leaf, ...]
     action_leaves: tuple[Leaf, ...]
     policy: policy_pb2.PolicyReference
     exploration: pb.Exploration | None
     explores: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
-    def request(
-        self, step: Step, copies: NDArray[np.uint32], rows: NDArray[np.intp], memory: NDArray[np.uint8]
-    ) -> pb.Observations:
-        """The part of a frame that asks for this agent's decisions in ``rows``; ``memory`` is over all copies, without width where
-        the policy has none."""
-        everyone = len(rows) == len(copies)
-        masks = step.action_masks.get(self.index, {})
-        part = pb.Observations(
-            index=self.index,
-            copies=(copies if everyone else copies[rows]).tobytes(),
-            observation=[to_tensor(v if everyone else v[rows]) for v in step.observations[self.index].values()],
-            action_mask=[to_tensor(v if everyone else v[rows]) for v in masks.values()],
-            policy=self.policy,
-        )
-        if memory.size:
-            part.memory = memory[rows].tobytes()
+    def begin(self, part: pb.Observations, copies: NDArray[np.uint32], rows: NDArray[np.intp]) -> None:
+        """Write what does not change from step to step into an empty part of a frame."""
+        part.index = self.index
+        part.copies = copies[rows].tobytes()
+        part.policy.CopyFrom(self.policy)
+        for leaf in self.observation_leaves:
+            part.observation.append(to_tensor(np.empty((0, *leaf.shape), leaf.dtype)))
+            part.observation[-1].shape[0] = len(rows)
         if self.exploration is not None:
             part.exploration.CopyFrom(self.exploration)
             if len(self.explores):
                 part.exploration.rows = self.explores[rows].tobytes()
-        return part
+
+    def observe(self, part: pb.Observations, step: Step, rows: NDArray[np.intp]) -> None:
+        """Write what this agent sees in ``rows`` now."""
+        seen = step.observations[self.index]
+        everyone = len(rows) == len(step.awaited)
+        for tensor, leaf in zip(part.observation, self.observation_leaves, strict=True):
+            values = seen[leaf.path] if everyone else seen[leaf.path][rows]
+            if values.dtype != leaf.dtype or values.shape[1:] != leaf.shape:
+                got = f"{values.dtype} {values.shape[1:]}"
+                raise Refused(policy_pb2.REASON_SHAPE, leaf.path, f"{leaf.dtype} {leaf.shape}", got)
+            tensor.data = values.tobytes()
+        masks = step.action_masks.get(self.index)
+        del part.action_mask[:]
+        if masks:
+            part.action_mask.extend(to_tensor(v[rows]) for v in ordered(masks, self.action_leaves))
 
     def answer(self, message: pb.Actions, rows: int) -> Answer:
         """Check and unpack what a service decided for ``rows`` rows.
@@ -115,7 +123,8 @@ def ports_for(
     agents = environment.agents
     ports = []
     for index, agent in enumerate(agents):
-        port = AgentPort(index, leaves(environment.action_spaces[agent]), policies[agent], explore)
+        seen, done = leaves(environment.observation_spaces[agent]), leaves(environment.action_spaces[agent])
+        port = AgentPort(index, seen, done, policies[agent], explore)
         if exploration is not None and exploration.unilateral:
             port.explores = (copies % len(agents) == index).astype(np.uint8)
         ports.append(port)

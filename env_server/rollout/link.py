@@ -56,29 +56,42 @@ class AgentLink:
 
         await self._on_a_replica(0, timeout, nothing)
 
-    async def ask(self, request: pb.DecisionsRequest, timeout: float) -> pb.Decisions:
-        """One frame's decisions; ``request.sequence`` and ``request.deadline_us`` are filled in here.
+    async def post(self, frame: pb.ActRequest, timeout: float) -> asyncio.Future[pb.Decisions] | None:
+        """Send a frame to the replica whose turn it is, if its stream is up; the future is the answer.
+
+        ``sequence`` and ``deadline_us`` are filled in here. None means that ``ask`` has to dial first.
+        """
+        self._sequence += 1
+        frame.decisions.sequence = self._sequence
+        stream = self._streams[self._sequence % len(self.addresses)]
+        if stream is None or not stream.alive:
+            return None
+        frame.decisions.deadline_us = int(timeout * 1e6)
+        try:
+            return await stream.post(frame, timeout)
+        except Unavailable:
+            return None
+
+    async def ask(self, frame: pb.ActRequest, timeout: float) -> pb.Decisions:
+        """Send a frame again until a replica answers; its sequence number stays what ``post`` made it.
 
         Raises:
             Refused: the service refused the frame, or none of the replicas answered in time (DEADLINE).
             Unavailable: no replica could be reached within ``timeout`` seconds.
         """
-        self._sequence += 1
-        request.sequence = self._sequence
-        frame = pb.ActRequest(decisions=request)
 
         async def send(stream: AgentStream, left: float) -> pb.Decisions:
             frame.decisions.deadline_us = int(left * 1e6)
-            return await stream.ask(frame, left)
+            return await (await stream.post(frame, left))
 
-        return await self._on_a_replica(self._sequence, timeout, send)
+        return await self._on_a_replica(frame.decisions.sequence, timeout, send)
 
     async def _on_a_replica(
         self, first: int, timeout: float, use: Callable[[AgentStream, float], Awaitable[Answer]]
     ) -> Answer:
         """Try replica after replica, beginning with number ``first``, until one answers or time is up."""
         deadline = time.monotonic() + timeout
-        for attempt in itertools.count(1):
+        for attempt in itertools.count():
             replica = (first + attempt) % len(self.addresses)
             try:
                 stream = await self._stream(replica, deadline)
@@ -88,7 +101,7 @@ class AgentLink:
                 RECONNECTS.inc()
                 if time.monotonic() + REDIAL_SECONDS >= deadline:
                     raise
-                if attempt % len(self.addresses) == 0:
+                if (attempt + 1) % len(self.addresses) == 0:
                     await asyncio.sleep(REDIAL_SECONDS)
         raise AssertionError("count() does not end")
 

@@ -8,73 +8,115 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agora.errors import AgoraError, Refused
+from agora.errors import AgoraError, Refused, Unavailable
 from agora.v1 import agent_pb2 as pb, policy_pb2
 from env_server.environments.base import Step
 from env_server.rollout.decisions import AgentPort, Answer
 from env_server.rollout.link import AgentLink
 
+Rows = Sequence[NDArray[np.intp]]
+Outcome = Answer | AgoraError | None
+
 
 class RemoteMinds:
-    """Asks agent services for decisions and carries their policies' memory. One block at a time."""
+    """Asks agent services for decisions and carries their policies' memory, for one group of copies in one block."""
 
-    def __init__(self, links: Sequence[AgentLink], ports: Sequence[AgentPort], num_envs: int, timeout: float) -> None:
+    def __init__(
+        self,
+        links: Sequence[AgentLink],
+        ports: Sequence[AgentPort],
+        copies: NDArray[np.uint32],
+        block: int,
+        timeout: float,
+    ) -> None:
+        """Args:
+            links: the agent services; together they answer for all agents.
+            ports: one per agent.
+            copies: numbers of the group's copies, uint32 (B,).
+            block: the block's number.
+            timeout: seconds a service may take for a frame.
+        """
         self._links = links
         self._ports = ports
+        self._copies = copies
+        self._block = block
         self._timeout = timeout
-        self._memory = [np.zeros((num_envs, 0), np.uint8) for _ in ports]
-        self._decided = np.zeros((len(ports), num_envs), np.uint32)
+        self._memory = [np.zeros((len(copies), 0), np.uint8) for _ in ports]
+        self._decided = np.zeros((len(ports), len(copies)), np.uint32)
+        everyone = [np.arange(len(copies))] * len(ports)
+        self._frames = [self._frame(link.agents, everyone) for link in links]
 
-    async def decide(
-        self, block: int, number: int, copies: NDArray[np.uint32], step: Step, rows: Sequence[NDArray[np.intp]]
-    ) -> Sequence[Answer | AgoraError | None]:
+    async def decide(self, number: int, step: Step, rows: Rows) -> Sequence[Outcome]:
         """Ask every service at once; see ``Minds.decide``."""
-        answers: list[Answer | AgoraError | None] = [None] * len(self._ports)
-        asked = (link for link in self._links if any(len(rows[i]) for i in link.agents))
-        await asyncio.gather(*(self._ask(link, block, number, copies, step, rows, answers) for link in asked))
-        return answers
-
-    async def _ask(
-        self,
-        link: AgentLink,
-        block: int,
-        number: int,
-        copies: NDArray[np.uint32],
-        step: Step,
-        rows: Sequence[NDArray[np.intp]],
-        answers: list[Answer | AgoraError | None],
-    ) -> None:
-        asked = [i for i in link.agents if len(rows[i])]
-        parts = [self._part(i, number, copies, step, rows[i]) for i in asked]
-        try:
-            reply = await link.ask(pb.DecisionsRequest(block=block, step=number, agents=parts), self._timeout)
-            if len(reply.agents) != len(asked):
-                got = f"{len(reply.agents)} answers"
-                raise Refused(policy_pb2.REASON_SHAPE, "agents", f"{len(asked)} answers", got)
-        except AgoraError as error:
-            for i in asked:
-                answers[i] = error
-            return
-        for i, message in zip(asked, reply.agents, strict=True):
+        outcomes: list[Outcome] = [None] * len(self._ports)
+        posted = []
+        for link, usual in zip(self._links, self._frames, strict=True):
+            agents = [i for i in link.agents if len(rows[i])]
+            if agents:
+                all_of_them = sum(len(rows[i]) for i in agents) == len(link.agents) * len(self._copies)
+                frame = self._fill(usual if all_of_them else self._frame(agents, rows), agents, number, step, rows)
+                posted.append((link, agents, frame, await link.post(frame, self._timeout)))
+        self._decided += step.awaited.T
+        failed = []
+        for link, agents, frame, answer in posted:
             try:
-                answers[i] = answer = self._ports[i].answer(message, len(rows[i]))
+                if answer is None:
+                    raise Unavailable(link.addresses[0], "not connected")
+                self._take(await answer, agents, rows, outcomes)
+            except Unavailable:
+                failed.append(self._again(link, agents, frame, rows, outcomes))
+            except Refused as refused:
+                _fail(refused, agents, outcomes)
+        if failed:
+            await asyncio.gather(*failed)
+        return outcomes
+
+    async def _again(
+        self, link: AgentLink, agents: Sequence[int], frame: pb.ActRequest, rows: Rows, outcomes: list[Outcome]
+    ) -> None:
+        try:
+            self._take(await link.ask(frame, self._timeout), agents, rows, outcomes)
+        except AgoraError as error:
+            _fail(error, agents, outcomes)
+
+    def _frame(self, agents: Sequence[int], rows: Rows) -> pb.ActRequest:
+        frame = pb.ActRequest()
+        frame.decisions.block = self._block
+        for i in agents:
+            self._ports[i].begin(frame.decisions.agents.add(), self._copies, rows[i])
+        return frame
+
+    def _fill(
+        self, frame: pb.ActRequest, agents: Sequence[int], number: int, step: Step, rows: Rows
+    ) -> pb.ActRequest:
+        frame.decisions.step = number
+        for i, part in zip(agents, frame.decisions.agents, strict=True):
+            self._ports[i].observe(part, step, rows[i])
+            if self._memory[i].size:
+                part.memory = self._memory[i][rows[i]].tobytes()
+            # Copies of event-driven games run at their own pace: their draws are keyed by their own decisions' count.
+            steps = self._decided[i, rows[i]]
+            part.steps = steps.tobytes() if (steps != number).any() else b""
+        return frame
+
+    def _take(self, reply: pb.Decisions, agents: Sequence[int], rows: Rows, outcomes: list[Outcome]) -> None:
+        if len(reply.agents) != len(agents):
+            got = f"{len(reply.agents)} answers"
+            raise Refused(policy_pb2.REASON_SHAPE, "agents", f"{len(agents)} answers", got)
+        for i, message in zip(agents, reply.agents, strict=True):
+            try:
+                outcomes[i] = answer = self._ports[i].answer(message, len(rows[i]))
                 if answer.memory.size:
-                    self._remember(i, copies[rows[i]], answer.memory)
-            except AgoraError as error:
-                answers[i] = error
+                    self._remember(i, rows[i], answer.memory)
+            except Refused as refused:
+                outcomes[i] = refused
 
-    def _part(
-        self, i: int, number: int, copies: NDArray[np.uint32], step: Step, rows: NDArray[np.intp]
-    ) -> pb.Observations:
-        part = self._ports[i].request(step, copies, rows, self._memory[i][copies])
-        steps = self._decided[i, copies[rows]]
-        # Copies of event-driven games run at their own pace: their draws are keyed by their own count of decisions.
-        if (steps != number).any():
-            part.steps = steps.tobytes()
-        self._decided[i, copies[rows]] += 1
-        return part
-
-    def _remember(self, i: int, copies: NDArray[np.uint32], memory: NDArray[np.uint8]) -> None:
+    def _remember(self, i: int, rows: NDArray[np.intp], memory: NDArray[np.uint8]) -> None:
         if self._memory[i].shape[1] != memory.shape[1]:
-            self._memory[i] = np.zeros((len(self._memory[i]), memory.shape[1]), np.uint8)
-        self._memory[i][copies] = memory
+            self._memory[i] = np.zeros((len(self._copies), memory.shape[1]), np.uint8)
+        self._memory[i][rows] = memory
+
+
+def _fail(error: AgoraError, agents: Sequence[int], outcomes: list[Outcome]) -> None:
+    for i in agents:
+        outcomes[i] = error

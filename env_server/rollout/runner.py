@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -23,12 +24,18 @@ MAX_STEPS = 1_000_000
 
 
 class Minds(Protocol):
-    """Whoever decides for the agents: agent services, or policies in this process."""
+    """Whoever decides for the agents of one group of copies in one block: agent services, or policies in this process."""
 
     async def decide(
-        self, block: int, number: int, copies: NDArray[np.uint32], step: Step, rows: Sequence[NDArray[np.intp]]
+        self, number: int, step: Step, rows: Sequence[NDArray[np.intp]]
     ) -> Sequence[Answer | AgoraError | None]:
-        """Decide for every agent in the rows that await it; None for an agent that no row awaits."""
+        """Decide for every agent in the rows that await it; None for an agent that no row awaits.
+
+        Args:
+            number: of the step in the episode.
+            step: what all copies show.
+            rows: per agent, the copies' places (not numbers) that await it, rising.
+        """
         ...
 
 
@@ -77,7 +84,7 @@ async def play_group(
         if not step.awaited.any():
             break
         rows = _awaited_rows(step)
-        answers = await minds.decide(block.number, number, copies, step, rows)
+        answers = await minds.decide(number, step, rows)
         decisions = _executed(environment, block, recorder, answers, rows)
         step = await loop.run_in_executor(workers, environment.step, [d.action for d in decisions])
         recorder.decisions.append(decisions)
@@ -86,22 +93,32 @@ async def play_group(
 
 
 async def play_block(
-    groups: Sequence[Environment], minds: Minds, block: Block, workers: Executor
+    groups: Sequence[Environment], seat: Callable[[NDArray[np.uint32]], Minds], block: Block, workers: Executor
 ) -> Trajectory:
     """Play one block whose copies are spread over ``groups``, which step independently of each other.
 
     Randomness is keyed by copy number, so the grouping does not change a byte; it lets one group's environment
     compute while another group's agents decide.
+
+    Args:
+        groups: environments; the first holds the lowest copies.
+        seat: makes the minds of a group from its copies' numbers.
+        block: which block.
+        workers: where the environments compute.
     """
     first = np.cumsum([0] + [group.num_envs for group in groups])
+    numbers = [np.arange(low, high, dtype=np.uint32) for low, high in pairwise(first)]
     tasks = [
-        play_group(group, np.arange(low, low + group.num_envs, dtype=np.uint32), minds, block, workers)
-        for group, low in zip(groups, first[:-1], strict=True)
+        play_group(group, copies, seat(copies), block, workers)
+        for group, copies in zip(groups, numbers, strict=True)
     ]
     if len(tasks) == 1:
         return await tasks[0]
-    async with asyncio.TaskGroup() as running:
-        parts = [running.create_task(task) for task in tasks]
+    try:
+        async with asyncio.TaskGroup() as running:
+            parts = [running.create_task(task) for task in tasks]
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
     return join([part.result() for part in parts])
 
 

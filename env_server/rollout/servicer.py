@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from agora.codec import to_tensor
+from agora.spaces import Space, leaves, ordered
 from agora.v1 import rollout_pb2 as pb, rollout_pb2_grpc, tensor_pb2
-from env_server.environments.base import Array
+from env_server.environments.base import Environment, Values
 from env_server.rollout.collect import Collection, Workshop
 from env_server.rollout.trajectory import AgentTrajectory, Trajectory
 
@@ -24,26 +25,30 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         """Play blocks and stream them."""
         collection = Collection(request, self._workshop)
         async for trajectory in collection.play():
-            yield pb.CollectResponse(segment=_segment(request.run, trajectory))
+            yield pb.CollectResponse(segment=_segment(request.run, trajectory, collection.environment))
         yield pb.CollectResponse(summary=collection.summary)
 
 
-def _segment(run: str, trajectory: Trajectory) -> pb.Segment:
+def _segment(run: str, trajectory: Trajectory, environment: Environment) -> pb.Segment:
+    names = environment.agents
     return pb.Segment(
         run=run,
         block=trajectory.block,
         steps=trajectory.steps,
         num_envs=len(trajectory.copies),
-        state=_tensors(trajectory.state.values()),
-        agents=[_agent(agent) for agent in trajectory.agents],
+        state=_tensors(trajectory.state, environment.state_space),
+        agents=[
+            _agent(agent, environment.observation_spaces[name], environment.action_spaces[name])
+            for name, agent in zip(names, trajectory.agents, strict=True)
+        ],
     )
 
 
-def _agent(agent: AgentTrajectory) -> pb.AgentTrajectory:
+def _agent(agent: AgentTrajectory, observation_space: Space, action_space: Space) -> pb.AgentTrajectory:
     return pb.AgentTrajectory(
-        observation=_tensors(agent.observation.values()),
-        action_mask=_tensors(agent.action_mask.values()),
-        action=_tensors(agent.action.values()),
+        observation=_tensors(agent.observation, observation_space),
+        action_mask=_tensors(agent.action_mask, action_space) if agent.action_mask else (),
+        action=_tensors(agent.action, action_space),
         log_prob=to_tensor(agent.log_prob),
         reward=to_tensor(agent.reward),
         terminated=to_tensor(agent.terminated),
@@ -54,5 +59,5 @@ def _agent(agent: AgentTrajectory) -> pb.AgentTrajectory:
     )
 
 
-def _tensors(arrays: Iterable[Array]) -> list[tensor_pb2.Tensor]:
-    return [to_tensor(array) for array in arrays]
+def _tensors(values: Values, space: Space) -> list[tensor_pb2.Tensor]:
+    return [to_tensor(array) for array in ordered(values, leaves(space))]

@@ -65,27 +65,29 @@ class AgentStream:
         """Whether frames can still be sent."""
         return self._reader is not None and not self._reader.done()
 
-    async def ask(self, frame: pb.ActRequest, timeout: float) -> pb.Decisions:
-        """Send one frame of decisions and wait for its answer.
+    async def post(self, frame: pb.ActRequest, timeout: float) -> asyncio.Future[pb.Decisions]:
+        """Send one frame of decisions; the future that comes back is its answer.
+
+        The future fails with ``Refused`` if the service refuses the frame or does not answer within ``timeout``
+        seconds (DEADLINE), and with ``Unavailable`` if the stream breaks.
 
         Raises:
-            Refused: the service refused the frame, or did not answer within ``timeout`` seconds (DEADLINE).
-            Unavailable: the stream broke.
+            Unavailable: the stream is broken.
         """
         sequence = frame.decisions.sequence
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[pb.Decisions] = loop.create_future()
         self._awaited[sequence] = answer
         timer = loop.call_later(timeout, self._expire, sequence, timeout)
+        answer.add_done_callback(lambda _: timer.cancel())
         try:
             async with self._writing:
                 await self._call.write(frame)
-            return await answer
         except (grpc.RpcError, asyncio.InvalidStateError) as error:
-            raise Unavailable(self.address, "the stream broke") from error
-        finally:
-            timer.cancel()
             self._awaited.pop(sequence, None)
+            answer.cancel()
+            raise Unavailable(self.address, "the stream broke") from error
+        return answer
 
     def _expire(self, sequence: int, timeout: float) -> None:
         answer = self._awaited.pop(sequence, None)
@@ -96,13 +98,14 @@ class AgentStream:
     async def _read(self) -> None:
         why = "closed the stream"
         try:
-            async for message in self._call:
+            while isinstance(message := await self._call.read(), pb.ActResponse):
                 self._deliver(message)
         except grpc.RpcError as error:
             why = str(explain(error, self.address))
-        for answer in self._awaited.values():
-            if not answer.done():
-                answer.set_exception(Unavailable(self.address, why))
+        finally:
+            for answer in self._awaited.values():
+                if not answer.done():
+                    answer.set_exception(Unavailable(self.address, why))
 
     def _deliver(self, message: pb.ActResponse) -> None:
         refused = message.WhichOneof("kind") == "refusal"

@@ -1,0 +1,58 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+GENERATED := agora/v1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format bench protos hooks clean
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+install: $(STAMP)  ## make .venv with everything pinned
+
+# torch goes first and by name, so that an index of CPU wheels can be given through pip's own configuration.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python: expected >= 3.11, got {v[0]}.{v[1]}; make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+run: $(STAMP)  ## the price war of four Melbourne charging stations, as services
+	$(BIN)/agora run examples/melbourne.yaml
+
+test: $(STAMP)  ## all tests, real processes and sockets included
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## style, types, architecture, contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	@if git rev-parse --verify --quiet main:protos >/dev/null; then \
+		$(BIN)/buf breaking --against '.git#branch=main'; \
+	else echo "buf breaking: skipped, no contract on main yet"; fi
+	@$(MAKE) --no-print-directory protos
+	git diff --exit-code -- $(GENERATED)
+
+format: $(STAMP)  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## list the measurements; python -m bench NAME runs one
+	$(BIN)/python -m bench
+
+protos: $(STAMP)  ## generate the stubs from protos/
+	$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. protos/agora/v1/*.proto
+	@touch $(GENERATED)/__init__.py
+
+hooks: $(STAMP)  ## check every commit before it is made
+	$(BIN)/pre-commit install
+
+clean:  ## remove .venv and caches; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

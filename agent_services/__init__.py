@@ -1,0 +1,1 @@
+"""Agent services: gRPC servers that answer for agents by running policies."""

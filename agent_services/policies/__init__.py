@@ -1,0 +1,28 @@
+"""The kinds of policy. A new kind is one new file here and one line in this table."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from agent_services.policies.base import Policy, Source
+from agora.errors import Refused
+from agora.v1 import policy_pb2
+
+KINDS = {
+    "onnx": "agent_services.policies.onnx",
+    "scripted": "agent_services.policies.scripted",
+    "torch": "agent_services.policies.torch",
+}
+"""Name → module with ``load(source: Source) -> Policy``; imported when first used, because torch is large."""
+
+
+def load(kind: str, source: Source) -> Policy:
+    """Build a policy.
+
+    Raises:
+        Refused: no such kind, or what the kind's ``load`` refuses.
+    """
+    if kind not in KINDS:
+        raise Refused(policy_pb2.REASON_CONFIG, "policy", f"one of {', '.join(KINDS)}", kind)
+    return cast(Policy, importlib.import_module(KINDS[kind]).load(source))

@@ -1,0 +1,181 @@
+"""What services cost: the same rollout in one process and as services, and a step against a bare ping-pong."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import uvloop
+
+from agent_services.policies.base import Source
+from agent_services.policies.onnx import OnnxPolicy, load
+from agora.channels import connect_blocking
+from agora.v1 import agent_pb2, environment_pb2, policy_pb2, rollout_pb2, rollout_pb2_grpc
+from bench.in_process import LocalMinds
+from bench.ping import AioPings, Pings
+from bench.processes import Service
+from bench.report import Row
+from env_server.environments import make
+from env_server.environments.base import Environment
+from env_server.rollout.decisions import agent_specs, ports_for
+from env_server.rollout.link import AgentLink
+from env_server.rollout.minds import RemoteMinds
+from env_server.rollout.runner import Block, Minds, _awaited_rows, _executed
+from env_server.rollout.trajectory import Recorder, Trajectory
+from tests.support.models import price_model
+
+TITLE = "rollouts through services against the same rollout in one process, and a step against a bare ping-pong"
+ROUNDS = 50
+NOISE = 0.1
+SEED = 11
+AGENTS = tuple(f"station_{i}" for i in range(4))
+Seats = dict[str, str]
+
+
+@contextmanager
+def agent_services() -> Iterator[tuple[Seats, list[OnnxPolicy]]]:
+    """Four services with an ONNX policy each, and the same policies here."""
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        services, policies = {}, []
+        for i, agent in enumerate(AGENTS):
+            model = price_model(seed=i)
+            path = Path(folder) / f"{agent}.onnx"
+            path.write_bytes(model)
+            policies.append(load(Source(model=model)))
+            services[agent] = Service("agent_services", ["--policy-id", agent, "--model", str(path)]).start(wait=False)
+            stack.callback(services[agent].stop)
+        for service in services.values():
+            service.wait()
+        yield {agent: service.address for agent, service in services.items()}, policies
+
+
+def game(num_envs: int) -> environment_pb2.EnvironmentSpec:
+    """The default game with long episodes."""
+    config = f'{{"episode_rounds": {ROUNDS}}}'
+    return environment_pb2.EnvironmentSpec(name="charging", config_json=config, num_envs=num_envs)
+
+
+async def play_here(environment: Environment, minds: Minds, block: Block) -> Trajectory:
+    """The rollout loop without threads or frames."""
+    copies = np.arange(environment.num_envs, dtype=np.uint32)
+    step = environment.reset(block.environment_seed, copies)
+    recorder = Recorder(block.number, copies, [step])
+    for number in range(ROUNDS):
+        rows = _awaited_rows(step)
+        answers = await minds.decide(number, step, rows)
+        decisions = _executed(environment, block, recorder, answers, rows)
+        step = environment.step([d.action for d in decisions])
+        recorder.decisions.append(decisions)
+        recorder.before.append(step)
+    return recorder.finish()
+
+
+class Remote:
+    """Collects through an environment server in a process of its own."""
+
+    def __init__(self, address: str, seats: Seats) -> None:
+        self._channel = connect_blocking(address)
+        self._seats = [rollout_pb2.Seat(agent=a, addresses=[s]) for a, s in seats.items()]
+
+    def steps_per_second(self, num_envs: int, blocks: int, log: bool) -> float:
+        """Throughput of one collection, its start and its transfer included."""
+        request = rollout_pb2.CollectRequest(
+            run="bench", environment=game(num_envs), seats=self._seats, seed=SEED, num_blocks=blocks,
+            exploration=rollout_pb2.CollectExploration(noise_scale=NOISE), deadline_us=10_000_000, log=log,
+        )  # fmt: skip
+        start = time.perf_counter()
+        steps = 0
+        for item in rollout_pb2_grpc.RolloutServiceStub(self._channel).Collect(request):
+            steps += item.segment.steps * item.segment.num_envs
+        return steps / (time.perf_counter() - start)
+
+
+def throughput(seats: Seats, policies: list[OnnxPolicy], num_envs: int, repeats: int) -> list[tuple[float, float, float]]:
+    """Pairs measured in turn: steps per second in process, through services, and through services with the log."""
+    environment = make(game(num_envs))
+    copies = np.arange(num_envs, dtype=np.uint32)
+    blocks = max(2, 256 // num_envs)
+    found = []
+    with tempfile.TemporaryDirectory() as folder, Service("env_server", ["--log-directory", folder]) as server:
+        remote = Remote(server.address, seats)
+        for repeat in range(repeats + 1):
+            start = time.perf_counter()
+            for number in range(blocks):
+                block = Block(SEED, number)
+                asyncio.run(play_here(environment, LocalMinds(environment, policies, block, copies, NOISE), block))
+            here = blocks * ROUNDS * num_envs / (time.perf_counter() - start)
+            there, logged = (remote.steps_per_second(num_envs, blocks, log) for log in (False, True))
+            if repeat:
+                found.append((here, there, logged))
+    return found
+
+
+async def step_seconds(seats: Seats, num_envs: int, repeats: int) -> list[tuple[float, float, float]]:
+    """Medians measured in turn: a full step's decisions, a bare synchronous ping-pong, a bare one on asyncio."""
+    environment = make(game(num_envs))
+    copies = np.arange(num_envs, dtype=np.uint32)
+    step = environment.reset(SEED, copies)
+    references = {agent: policy_pb2.PolicyReference(policy_id=agent) for agent in AGENTS}
+    specs = agent_specs(environment, references)
+    hellos = [agent_pb2.AgentHello(protocol_versions=[1], capabilities=[1, 2, 3, 4], agents=[spec]) for spec in specs]
+    links = [AgentLink([seats[spec.id]], hello) for spec, hello in zip(specs, hellos, strict=True)]
+    explore = rollout_pb2.CollectExploration(noise_scale=NOISE)
+    ports = ports_for(environment, references, explore, copies)
+    for link in links:
+        await link.open(10.0)
+    minds = RemoteMinds(links, ports, copies, 0, 10.0)
+    rows = _awaited_rows(step)
+    part = agent_pb2.Observations()
+    ports[0].begin(part, copies, rows[0])
+    ports[0].observe(part, step, rows[0])
+    frame, reply = bytes(part.ByteSize() + 16), num_envs * (8 * 4 + 4) + 64
+    found = []
+    with ExitStack() as stack:
+        peers = [[Service("bench.ping", ["--reply", str(reply), *flag]) for _ in AGENTS] for flag in ([], ["--aio"])]
+        for service in (*peers[0], *peers[1]):
+            stack.enter_context(service)
+        bare, bare_aio = Pings([s.address for s in peers[0]]), AioPings([s.address for s in peers[1]])
+        times = 150
+        for repeat in range(repeats + 1):
+            full = []
+            for number in range(times):
+                start = time.perf_counter()
+                await minds.decide(number, step, rows)
+                full.append(time.perf_counter() - start)
+            pair = (bare.seconds(frame, times), await bare_aio.seconds(frame, times))
+            if repeat:
+                found.append((statistics.median(full), statistics.median(pair[0]), statistics.median(pair[1])))
+        bare.close()
+        await bare_aio.close()
+        for link in links:
+            await link.close()
+    return found
+
+
+def run(quick: bool) -> list[Row]:
+    """Measure."""
+    rows = []
+    with agent_services() as (seats, policies):
+        for num_envs, target in ((64, 0.8), (256, 0.9)):
+            found = throughput(seats, policies, num_envs, 3 if quick else 9)
+            ratios = [there / here for here, there, _ in found]
+            held = statistics.median(ratios) >= target
+            rows.append(Row(f"services / in process, {num_envs} copies", ratios, "x", f">= {target}", held))
+            logged = [log / there for _, there, log in found]
+            rows.append(Row(f"with log / without, {num_envs} copies", logged, "x", "for information", True))
+            rows.append(Row(f"services, {num_envs} copies", [t for _, t, _ in found], "steps/s", "for information", True))
+        for num_envs in (64, 256):
+            costs = uvloop.run(step_seconds(seats, num_envs, 3 if quick else 9))
+            ratios = [full / bare for full, bare, _ in costs]
+            held = statistics.median(ratios) <= 1.25
+            rows.append(Row(f"step / bare grpcio ping-pong, {num_envs} copies", ratios, "x", "<= 1.25", held))
+            aio = [full / bare for full, _, bare in costs]
+            rows.append(Row(f"step / bare grpc.aio ping-pong, {num_envs} copies", aio, "x", "for information", True))
+            rows.append(Row(f"step, {num_envs} copies", [1e3 * f for f, _, _ in costs], "ms", "for information", True))
+    return rows

@@ -1,0 +1,1 @@
+"""Starting a whole experiment on one machine: the ``agora`` command."""

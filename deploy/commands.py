@@ -1,0 +1,83 @@
+"""What ``agora run`` and ``agora report`` do, with the exit code they end with."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from deploy.errors import EXIT_FAILED, BadExperiment, LaunchError, log_tail
+from deploy.experiment import Experiment
+from deploy.launcher import Launcher
+from deploy.loading import load
+from deploy.run_folder import RunFolder, create, reopen
+
+REPORT_SECONDS = 300
+
+
+def run(path: Path, assignments: Sequence[str], runs: Path, name: str | None, resume: bool) -> int:
+    """Run an experiment from its file; see ``agora run --help``."""
+    console, errors = Console(), Console(stderr=True)
+    try:
+        folder, experiment = _folder(runs, load(path, assignments, name), name is not None, resume, console)
+        return _launch(experiment, folder, console, fresh=not resume)
+    except LaunchError as error:
+        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        return error.exit_code
+
+
+def report(run_directory: Path, log: Path | None = None) -> int:
+    """Write a run's report; with ``log`` its output goes there instead of here."""
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("ab")) if log else None
+        command = [sys.executable, "-m", "trainer.report", str(run_directory)]
+        finished = subprocess.run(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=REPORT_SECONDS, check=False
+        )
+    return finished.returncode
+
+
+def _folder(
+    runs: Path, experiment: Experiment, named: bool, resume: bool, console: Console
+) -> tuple[RunFolder, Experiment]:
+    if resume:
+        return reopen(runs, experiment), experiment
+    return create(
+        runs, experiment, named, lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True)
+    )
+
+
+def _launch(experiment: Experiment, folder: RunFolder, console: Console, *, fresh: bool) -> int:
+    with folder.locked():
+        folder.write_config(experiment)
+        greeting = f"run {folder.path} · config.yaml holds all settings · output of processes in logs/"
+        console.print(greeting, markup=False, soft_wrap=True)
+        try:
+            stopped_by = Launcher(experiment, folder, console).run()
+        except BadExperiment:
+            if fresh:  # nothing was learned yet, and the mended experiment wants the name
+                shutil.rmtree(folder.path)
+            raise
+        if stopped_by is not None:
+            again = f"agora run {folder.config} --runs-dir {folder.path.parent} --resume"
+            console.print(f"stopped by {stopped_by.name}; continue with:\n  {again}", markup=False, soft_wrap=True)
+            return 128 + stopped_by
+        return _report(folder, console)
+
+
+def _report(folder: RunFolder, console: Console) -> int:
+    log = folder.log("report")
+    try:
+        code = report(folder.path, log)
+    except subprocess.TimeoutExpired:
+        code = EXIT_FAILED
+    if code != 0 or not folder.report.exists():
+        console.print(f"the run is finished, but its report failed:\n{log_tail(log)}", style="red", markup=False)
+        return EXIT_FAILED
+    console.print(f"report: {folder.report}", markup=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,110 @@
+"""``agora describe``: what runs at an address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from rich.console import Console
+
+from agora.channels import connect_blocking
+from agora.errors import explain
+from agora.v1 import (
+    agent_pb2,
+    agent_pb2_grpc,
+    environment_pb2,
+    environment_pb2_grpc,
+    policy_registry_pb2,
+    policy_registry_pb2_grpc,
+)
+from deploy.described import print_description
+from deploy.errors import EXIT_FAILED
+
+Json = dict[str, Any]
+
+
+def describe(address: str, *, as_json: bool, timeout: float) -> int:
+    """Print what runs at an address.
+
+    Returns:
+        The exit code: 0, or 1 if nothing answers.
+    """
+    try:
+        with connect_blocking(address) as channel:
+            found = _look(channel, address, timeout)
+    except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+        why = explain(error, address) if isinstance(error, grpc.RpcError) else f"{address}: no answer in {timeout:g} s"
+        hint = f"is something listening there, such as `python -m env_server --listen {address}`?"
+        Console(stderr=True).print(f"{why}\n{hint}", style="red", markup=False, soft_wrap=True)
+        return EXIT_FAILED
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        print_description(Console(), found)
+    return 0
+
+
+def _look(channel: grpc.Channel, address: str, timeout: float) -> Json:
+    grpc.channel_ready_future(channel).result(timeout=timeout)
+    health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout)
+    services = sorted(ProtoReflectionDescriptorDatabase(channel).get_services())
+    found: Json = {
+        "address": address,
+        "health": health_pb2.HealthCheckResponse.ServingStatus.Name(health.status),
+        "services": services,
+    }
+    for service, (key, ask) in _QUESTIONS.items():
+        if service in services:
+            found[key] = ask(channel, timeout)
+    return found
+
+
+def _environments(channel: grpc.Channel, timeout: float) -> list[Json]:
+    stub = environment_pb2_grpc.EnvironmentServiceStub(channel)
+    names = stub.DescribeEnvironment(environment_pb2.DescribeEnvironmentRequest(), timeout=timeout).names
+    described = []
+    for name in names:
+        spec = environment_pb2.EnvironmentSpec(name=name, config_json="{}", num_envs=1)
+        request = environment_pb2.DescribeEnvironmentRequest(environment=spec)
+        answer = stub.DescribeEnvironment(request, timeout=max(timeout, 60.0))  # building a game may compile it
+        described.append({"name": name, **_environment(answer)})
+    return described
+
+
+def _environment(answer: environment_pb2.DescribeEnvironmentResponse) -> Json:
+    return {
+        "agents": [_dict(agent) for agent in answer.agents],
+        "state_space": _dict(answer.state_space),
+        "config": json.loads(answer.config_json or "{}"),
+        "config_schema": json.loads(answer.config_schema_json or "{}"),
+        "has_payoff": answer.has_payoff,
+        "facts": json.loads(answer.facts_json or "{}"),
+    }
+
+
+def _agents(channel: grpc.Channel, timeout: float) -> Json:
+    stub = agent_pb2_grpc.AgentServiceStub(channel)
+    return _dict(stub.DescribeAgents(agent_pb2.DescribeAgentsRequest(), timeout=timeout))
+
+
+def _policies(channel: grpc.Channel, timeout: float) -> list[Json]:
+    stub = policy_registry_pb2_grpc.PolicyRegistryServiceStub(channel)
+    return [_dict(entry) for entry in stub.List(policy_registry_pb2.ListRequest(), timeout=timeout).entries]
+
+
+def _dict(message: Message) -> Json:
+    values: Json = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return values
+
+
+_QUESTIONS: dict[str, tuple[str, Callable[[grpc.Channel, float], Any]]] = {
+    "agora.v1.EnvironmentService": ("environments", _environments),
+    "agora.v1.AgentService": ("agent_service", _agents),
+    "agora.v1.PolicyRegistryService": ("policies", _policies),
+}

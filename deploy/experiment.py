@@ -1,0 +1,79 @@
+"""What an experiment is: one file from which a whole run follows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainer.settings import TrainingSettings
+
+RESUMABLE: Final = (("training", "max_environment_steps"), ("training", "epsilon"))
+"""What a resumed run may change: when to stop. Anything else would make it another experiment."""
+
+Policy = Annotated[str, Field(pattern=r"^(onnx|torch|scripted:[A-Za-z0-9_]\S*)$")]
+Replicas = Annotated[int, Field(ge=1, le=64)]
+Parameters = dict[str, float | str]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EnvironmentSettings(_Settings):
+    """Which game, and how it is set up."""
+
+    name: str = Field("charging", min_length=1, description="the environment's name in the server's table")
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="its configuration; missing keys take its defaults, unknown ones are refused"
+    )
+
+
+class AgentOverrides(_Settings):
+    """What one agent does otherwise than the rest."""
+
+    policy: Policy | None = Field(None, description="as `agents.policy`; none: the same")
+    replicas: Replicas | None = Field(None, description="as `agents.replicas`; none: the same")
+    parameters: Parameters | None = Field(None, description="as `agents.parameters`; none: the same")
+
+
+class AgentSettings(_Settings):
+    """What answers for an agent."""
+
+    policy: Policy = Field(
+        "onnx", description="what runs the policies: onnx, torch (both learn) or scripted:NAME (does not)"
+    )
+    replicas: Replicas = Field(1, description="processes that answer for the same agent")
+    parameters: Parameters = Field(default_factory=dict, description="of a scripted policy, such as {price: 0.3}")
+
+
+class AgentsSettings(AgentSettings):
+    """The agent services: one per agent and replica."""
+
+    overrides: dict[str, AgentOverrides] = Field(
+        default_factory=dict, description="by agent id: an agent may follow a script while the others learn"
+    )
+
+    def of(self, agent: str) -> AgentSettings:
+        """What answers for this agent."""
+        own = self.overrides.get(agent, AgentOverrides())
+        return AgentSettings(
+            policy=self.policy if own.policy is None else own.policy,
+            replicas=self.replicas if own.replicas is None else own.replicas,
+            parameters=self.parameters if own.parameters is None else own.parameters,
+        )
+
+
+class Experiment(_Settings):
+    """A run, from the game to the stop rule."""
+
+    name: Identifier = Field(description="the run's name, and its folder's")
+    seed: int = Field(0, ge=0, lt=2**63, description="keys all randomness of the run")
+    environment: EnvironmentSettings = Field(default_factory=EnvironmentSettings, description="the game")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="how to train, check and stop")
+    agents: AgentsSettings = Field(default_factory=AgentsSettings, description="who answers for the agents")
+    env_servers: int = Field(1, ge=1, le=64, description="environment servers that play blocks side by side")
+    transport: Literal["tcp", "unix"] = Field("tcp", description="loopback ports, or sockets in a temporary folder")
+    restarts: int = Field(12, ge=0, description="how often a process may be restarted within ten minutes")
+    metrics: bool = Field(False, description="whether every process serves Prometheus /metrics on a loopback port")

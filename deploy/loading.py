@@ -1,0 +1,141 @@
+"""From a file and ``--set`` flags to an ``Experiment``, or to an error that says what to mend."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from deploy.errors import BadExperiment, Fault
+from deploy.experiment import Experiment
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it: 1e-3 is a number, and a key given twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                why = f"the key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, why, key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def load(path: Path, assignments: Sequence[str] = (), name: str | None = None) -> Experiment:
+    """Read an experiment.
+
+    Args:
+        path: a YAML file.
+        assignments: ``a.b.c=value`` in order, values in YAML.
+        name: the run's name; default: what the file says, or the file's own name.
+
+    Raises:
+        BadExperiment: unreadable, not YAML, unknown keys or wrong values.
+    """
+    values = {"name": path.stem, **_read(path)}
+    changed = [_assign(values, assignment) for assignment in assignments]
+    if name is not None:
+        values["name"] = name
+    try:
+        return Experiment.model_validate(values)
+    except ValidationError as error:
+        raise BadExperiment(str(path), [_fault(e, changed) for e in error.errors(include_url=False)]) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = _parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadExperiment(str(path), [Fault("(file)", "a file to read", error.strerror or str(error))]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadExperiment(str(path), [Fault("(file)", "YAML", _one_line(error))]) from None
+    if not isinstance(values, dict):
+        raise BadExperiment(str(path), [Fault("(file)", "keys and values", _shown(values))])
+    return values
+
+
+def _parse(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _assign(values: dict[str, Any], assignment: str) -> tuple[str, ...]:
+    key, equals, text = assignment.partition("=")
+    path = tuple(key.split("."))
+    if not equals or not all(path):
+        fault = Fault("(flag)", "KEY=VALUE, such as training.epsilon=0.01", assignment)
+        raise BadExperiment(f"--set {assignment}", [fault])
+    try:
+        value = _parse(text)
+    except yaml.YAMLError as error:
+        raise BadExperiment(f"--set {assignment}", [Fault(key, "a YAML value", _one_line(error))]) from None
+    target: Any = values
+    for number, part in enumerate(path[:-1]):
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            fault = Fault(".".join(path[: number + 1]), "a mapping to set a key in", _shown(target))
+            raise BadExperiment(f"--set {assignment}", [fault])
+    target[path[-1]] = value
+    return path
+
+
+def _fault(error: ErrorDetails, changed: Sequence[tuple[str, ...]]) -> Fault:
+    path = tuple(str(part) for part in error["loc"])
+    hint = "from --set" if any(path[: len(c)] == c for c in changed) else ""
+    if error["type"] == "extra_forbidden":
+        known = _fields_under(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        guess = f"did you mean {near[0]}?" if near else ""
+        hint = "; ".join(filter(None, (guess, hint)))
+        return Fault(".".join(path), f"one of {', '.join(known)}", "an unknown key", hint)
+    got = "nothing" if error["type"] == "missing" else _shown(error["input"])
+    return Fault(".".join(path), _expectation(error), got, hint)
+
+
+def _expectation(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "missing":
+            return "a value"
+        case "string_pattern_mismatch":
+            return f"text of the form {error['ctx']['pattern']}"
+        case _:
+            return error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _fields_under(path: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Experiment
+    parts = iter(path)
+    for part in parts:
+        annotation = model.model_fields[part].annotation
+        if get_args(annotation):  # a mapping of models: the next part is its key
+            next(parts)
+            annotation = get_args(annotation)[1]
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

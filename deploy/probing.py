@@ -1,0 +1,46 @@
+"""Asking an environment server what the game is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import grpc.aio
+
+from agora.channels import connect
+from agora.errors import Refused, explain
+from agora.v1 import environment_pb2, environment_pb2_grpc
+from deploy.errors import BadExperiment, Fault, LaunchError
+from deploy.experiment import EnvironmentSettings
+
+DESCRIBE_SECONDS = 120.0
+"""Building a game for the first time may compile it."""
+
+
+async def describe_environment(address: str, settings: EnvironmentSettings, source: str) -> dict[str, Any]:
+    """The game's agents, full configuration and facts, as ``environment.json`` holds them.
+
+    Raises:
+        BadExperiment: the server does not know the game, or refuses its configuration.
+        LaunchError: the server did not answer.
+    """
+    spec = environment_pb2.EnvironmentSpec(
+        name=settings.name, config_json=json.dumps(settings.config, default=str), num_envs=1
+    )
+    request = environment_pb2.DescribeEnvironmentRequest(environment=spec)
+    try:
+        async with connect(address) as channel:
+            stub = environment_pb2_grpc.EnvironmentServiceStub(channel)
+            answer = await stub.DescribeEnvironment(request, timeout=DESCRIBE_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        problem = explain(error, address)
+        if isinstance(problem, Refused):
+            raise BadExperiment(source, [Fault(problem.field, problem.expected, problem.got)]) from None
+        raise LaunchError(f"the environment server does not describe {settings.name!r}: {problem}") from None
+    return {
+        "name": settings.name,
+        "agents": [agent.id for agent in answer.agents],
+        "config": json.loads(answer.config_json or "{}"),
+        "facts": json.loads(answer.facts_json or "{}"),
+        "has_payoff": answer.has_payoff,
+    }

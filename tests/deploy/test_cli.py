@@ -1,0 +1,88 @@
+"""The ``agora`` command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.addresses import Addresses
+from deploy.cli import main
+
+FAKE = Path(__file__).with_name("fake.py")
+
+
+def exit_code(*arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    return caught.value.code
+
+
+def test_version(capsys):
+    assert exit_code("version") == 0
+    assert capsys.readouterr().out.startswith("agora ")
+
+
+def test_help_names_the_exit_codes(capsys):
+    assert exit_code("run", "--help") == 0
+    assert "128 + N stopped by signal N" in capsys.readouterr().out
+
+
+def test_version_is_quick():
+    code = (
+        "import sys; from deploy.cli import main\ntry: main(['version'])\nexcept SystemExit: print(sorted(sys.modules))"
+    )
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not [slow for slow in ("grpc", "torch", "numba", "pydantic", "numpy") if f"'{slow}'" in modules]
+
+
+def test_bad_flags_and_files_end_with_2(capsys, tmp_path):
+    assert exit_code("run") == 2
+    assert exit_code("run", str(tmp_path / "none.yaml")) == 2
+    assert "none.yaml" in capsys.readouterr().err
+
+
+def test_runs_that_are_taken_missing_or_different(capsys, tmp_path):
+    file, runs = tmp_path / "small.yaml", ("--runs-dir", str(tmp_path / "runs"))
+    file.write_text("seed: 3")
+    (tmp_path / "runs" / "small").mkdir(parents=True)
+    assert exit_code("run", str(file), *runs, "--name", "small") == 2
+    assert "continue it with --resume" in capsys.readouterr().err
+    assert exit_code("run", str(file), *runs, "--resume") == 2
+    assert "expected a run to continue" in capsys.readouterr().err
+    (tmp_path / "runs" / "small" / "config.yaml").write_text("{name: small, seed: 4, training: {epsilon: 0.5}}")
+    assert exit_code("run", str(file), *runs, "--resume") == 2
+    error = capsys.readouterr().err
+    assert "seed: expected 4, got 3" in error and "epsilon:" not in error
+
+
+def test_report_passes_the_exit_code_on(tmp_path):
+    assert exit_code("report", str(tmp_path)) != 0
+
+
+def test_describe_what_is_not_there(capsys):
+    assert exit_code("describe", "127.0.0.1:1", "--timeout", "0.5") == 1
+    error = capsys.readouterr().err
+    assert "127.0.0.1:1" in error and "python -m env_server" in error
+
+
+@pytest.fixture
+def environment_server():
+    address = Addresses("tcp").address("env_server")
+    process = subprocess.Popen([sys.executable, str(FAKE), "env_server", "--listen", address])
+    yield address
+    process.kill()
+    process.wait()
+
+
+def test_describe(capsys, environment_server):
+    assert exit_code("describe", environment_server, "--json", "--timeout", "10") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["health"] == "SERVING"
+    assert "agora.v1.EnvironmentService" in found["services"]
+    assert [agent["id"] for agent in found["environments"][0]["agents"]] == ["station_0", "station_1"]
+    assert exit_code("describe", environment_server) == 0
+    assert "station_1" in capsys.readouterr().out

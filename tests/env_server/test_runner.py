@@ -1,0 +1,146 @@
+"""The rollout loop: who is asked when, what is recorded, and that grouping copies changes nothing."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from agora.errors import Refused, Unavailable
+from agora.randomness import generator
+from env_server.environments.base import EnvironmentConfig, Step
+from env_server.rollout.decisions import Answer
+from env_server.rollout.runner import Block, play_block
+
+
+class Relay:
+    """Event-driven: copy c awaits agent 0 in its even moments and both in odd ones, and ends after 3 + c % 3 moments.
+
+    The reward of an awaited agent is its action; the state is the copy's draw plus the sum of all actions so far.
+    """
+
+    Config = EnvironmentConfig
+    agents = ("first", "second")
+    observation_spaces = dict.fromkeys(agents, spaces.Box(-100, 100, (2,), np.float64))
+    action_spaces = dict.fromkeys(agents, spaces.Box(-1, 1, (1,), np.float64))
+    state_space = spaces.Box(-1000, 1000, (), np.float64)
+    facts: dict = {}
+
+    def __init__(self, config, num_envs):
+        self.config, self.num_envs = config, num_envs
+
+    def reset(self, seed, copies):
+        self.length = 3 + copies.astype(int) % 3
+        self.total = generator(seed).random(int(copies.max()) + 1)[copies]
+        self.moment, self.copies = 0, copies
+        return self._show(np.zeros((self.num_envs, 2)))
+
+    def step(self, actions):
+        acted = np.stack([a[""][:, 0] for a in actions], axis=1) * self.awaited
+        self.total = self.total + acted.sum(axis=1)
+        self.moment += 1
+        return self._show(acted)
+
+    def _show(self, rewards):
+        going = self.moment < self.length
+        self.awaited = np.stack([going, going & (self.moment % 2 == 1)], axis=1)
+        seen = np.stack([self.total, self.copies.astype(float)], axis=1)
+        ended = np.repeat(~going[:, None], 2, axis=1)
+        return Step([{"": seen}, {"": -seen}], {"": self.total}, rewards, ended, np.zeros_like(ended), self.awaited)
+
+
+class Echo:
+    """Answers a known function of (agent, block, step, copy); fails for agent ``broken`` at its second decision."""
+
+    def __init__(self, block, copies, asked, broken=None, error=None):
+        self.block, self.copies, self.asked, self.broken, self.error = block, copies, asked, broken, error
+
+    async def decide(self, number, step, rows):
+        answers, block, copies = [], self.block, self.copies
+        for i, mine in enumerate(rows):
+            self.asked.append((number, i, tuple(copies[mine].tolist())))
+            if i == self.broken and number > 1:
+                answers.append(self.error)
+            elif len(mine):
+                value = np.sin(1.0 + i + 10 * block + 3 * number + copies[mine])[:, None]
+                log_prob = np.full(len(mine), -0.5, np.float32)
+                answers.append(Answer({"": value}, log_prob, np.zeros((len(mine), 0), np.uint8), f"p{i}", (1, number)))
+            else:
+                answers.append(None)
+        return answers
+
+
+def play(sizes, abort=True, number=7, asked=None, kind=Echo, **fault):
+    block = Block(seed=3, number=number, abort=abort)
+    asked = [] if asked is None else asked
+    with ThreadPoolExecutor(2) as workers:
+        groups = [Relay(EnvironmentConfig(), size) for size in sizes]
+        played = play_block(groups, lambda copies: kind(number, copies, asked, **fault), block, workers)
+        return asyncio.run(played), block
+
+
+def test_only_awaited_rows_are_asked():
+    asked = []
+    play([4], asked=asked)
+    everyone = (0, 1, 2, 3)
+    assert [ask for ask in asked if ask[1] == 0] == [
+        (0, 0, everyone), (1, 0, everyone), (2, 0, everyone), (3, 0, (1, 2)), (4, 0, (2,)),
+    ]  # fmt: skip
+    assert [ask for ask in asked if ask[1] == 1 and ask[2]] == [(1, 1, everyone), (3, 1, (1, 2))]
+
+
+def test_what_happened_is_recorded():
+    trajectory, _ = play([4])
+    first, second = trajectory.agents
+    assert trajectory.steps == 5 and trajectory.state[""].shape == (6, 4)
+    assert second.acted.tolist() == [[0] * 4, [1] * 4, [0] * 4, [0, 1, 1, 0], [0] * 4]
+    assert first.action[""][3, 1, 0] == pytest.approx(np.sin(1 + 70 + 9 + 1))
+    assert second.reward[1, 2] == pytest.approx(np.sin(1 + 1 + 70 + 3 + 2))
+    assert first.version[3, 1].tolist() == [1, 3] and first.version[3, 0].tolist() == [0, 0]
+    assert first.log_prob[2, 3] == np.float32(-0.5) and first.log_prob[4, 0] == 0
+    assert first.policy_id == "p0"
+    paid = first.reward.sum(axis=0) + second.reward.sum(axis=0)
+    np.testing.assert_allclose(trajectory.state[""][-1] - trajectory.state[""][0], paid)
+    assert first.terminated.sum(axis=0).tolist() == [3, 2, 1, 3]
+
+
+@pytest.mark.parametrize("sizes", [[2, 2], [1, 3], [1, 1, 1, 1]])
+def test_grouping_copies_changes_nothing(sizes):
+    whole, _ = play([4])
+    parts, _ = play(sizes)
+    lived = whole.agents[0].acted > 0
+    for mine, theirs in zip(whole.agents, parts.agents, strict=True):
+        for name in ("log_prob", "reward", "acted", "version"):
+            assert np.array_equal(getattr(mine, name)[lived], getattr(theirs, name)[lived]), name
+        assert np.array_equal(mine.action[""][lived], theirs.action[""][lived])
+        assert np.array_equal(mine.observation[""][:-1][lived], theirs.observation[""][:-1][lived])
+
+
+def test_blocks_differ_and_repeat():
+    one, again, other = (play([3], number=n)[0].state[""][0] for n in (1, 1, 2))
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("error", [Unavailable("host:1", "gone"), Refused(12, "x", "an answer", "none")])
+@pytest.mark.parametrize("sizes", [[4], [2, 2]])
+def test_abort_names_the_agent(error, sizes):
+    with pytest.raises(Refused, match="second"):
+        play(sizes, broken=1, error=error)
+
+
+def test_the_fallback_repeats_marks_and_counts():
+    trajectory, block = play([4], broken=1, error=Unavailable("host:1", "gone"), abort=False)
+    second = trajectory.agents[1]
+    assert second.acted.tolist() == [[0] * 4, [1] * 4, [0] * 4, [0, 2, 2, 0], [0] * 4]
+    assert np.array_equal(second.action[""][3, 1], second.action[""][1, 1])
+    assert block.substituted == 2
+
+
+def test_the_fallback_starts_in_the_middle():
+    class Mute(Echo):
+        async def decide(self, number, step, rows):
+            return [Unavailable("host:1", "gone")] * 2
+
+    trajectory, block = play([2], kind=Mute, abort=False)
+    assert not trajectory.agents[0].action[""].any() and block.substituted == 7 + 3

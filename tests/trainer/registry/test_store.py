@@ -1,0 +1,101 @@
+"""What is in the store is complete and stays as it is."""
+
+import pytest
+from google.protobuf import json_format
+
+from agora.errors import Refused
+from agora.v1 import policy_pb2
+from tests.support import models
+from trainer.registry.store import Store
+
+MODEL = models.constant_model(0.5)
+
+
+def numbers(store, policy_id=""):
+    return [(m.policy_id, m.version.epoch, m.version.step) for m in store.manifests(policy_id)]
+
+
+def test_versions_are_ordered_by_number_not_by_arrival_or_text(tmp_path):
+    store = Store(tmp_path)
+    for epoch, step in ((1, 9), (2, 0), (1, 10)):
+        store.add(models.manifest("a", epoch, step, MODEL), MODEL)
+    assert numbers(store) == [("a", 1, 9), ("a", 1, 10), ("a", 2, 0)]
+    assert store.newest("a").version == policy_pb2.PolicyVersion(epoch=2)
+    assert store.newest("b") is None
+
+
+def test_a_version_is_immutable_and_a_retry_is_harmless(tmp_path):
+    store = Store(tmp_path)
+    first, new = store.add(models.manifest("a", 1, 1, MODEL), MODEL)
+    assert new and first.size_bytes == len(MODEL)
+    again, new = store.add(models.manifest("a", 1, 1, MODEL), MODEL)
+    assert not new and again == first
+    other = models.constant_model(0.6)
+    with pytest.raises(Refused, match="IMMUTABLE"):
+        store.add(models.manifest("a", 1, 1, other), other)
+    assert store.read("a", first.version) == MODEL
+
+
+def test_what_was_acknowledged_is_found_again_and_what_is_partial_is_not(tmp_path):
+    store = Store(tmp_path)
+    for step in (1, 2, 3, 4):
+        store.add(models.manifest("a", 1, step, MODEL), MODEL)
+    (tmp_path / "a/1-2.json").unlink()  # the model came, the manifest did not
+    (tmp_path / "a/1-3.onnx").write_bytes(MODEL[:-1])
+    (tmp_path / "a/1-4.json").write_text("{")
+    (tmp_path / "a/.1-5.json.part").write_text("{}")
+    again = Store(tmp_path)
+    assert numbers(again) == [("a", 1, 1)]
+    assert again.read("a", policy_pb2.PolicyVersion(epoch=1, step=1)) == MODEL
+    assert again.add(models.manifest("a", 1, 3, MODEL), MODEL)[1]
+    assert numbers(Store(tmp_path)) == [("a", 1, 1), ("a", 1, 3)]
+
+
+def test_a_manifest_under_another_name_is_ignored(tmp_path):
+    store = Store(tmp_path)
+    stored, _ = store.add(models.manifest("a", 1, 1, MODEL), MODEL)
+    (tmp_path / "a/7-7.json").write_text(json_format.MessageToJson(stored))
+    assert numbers(Store(tmp_path)) == [("a", 1, 1)]
+
+
+def no_spec(manifest):
+    manifest.ClearField("spec")
+
+
+BAD = {
+    "path": (lambda m: setattr(m, "policy_id", "../a"), "UNKNOWN_POLICY", "manifest.policy_id"),
+    "dots": (lambda m: setattr(m, "policy_id", ".."), "UNKNOWN_POLICY", "manifest.policy_id"),
+    "empty": (lambda m: setattr(m, "policy_id", ""), "UNKNOWN_POLICY", "manifest.policy_id"),
+    "zero": (lambda m: m.ClearField("version"), "OUT_OF_BOUNDS", "manifest.version"),
+    "hash": (lambda m: setattr(m, "sha256", "0" * 64), "HASH", "manifest.sha256"),
+    "size": (lambda m: setattr(m, "size_bytes", 3), "HASH", "manifest.size_bytes"),
+    "spec": (no_spec, "SPEC_MISMATCH", "manifest.spec.observation_space"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_publication_is_refused_and_leaves_nothing(tmp_path, name):
+    change, reason, field = BAD[name]
+    manifest = models.manifest("a", 1, 1, MODEL)
+    change(manifest)
+    store = Store(tmp_path)
+    with pytest.raises(Refused) as caught:
+        store.add(manifest, MODEL)
+    assert str(caught.value).startswith(reason) and caught.value.field == field
+    assert not list(tmp_path.iterdir()) and not store.manifests()
+
+
+def test_models_without_or_with_too_many_bytes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.registry.store.MAX_BYTES", 10)
+    for model in (b"", b"x" * 11):
+        with pytest.raises(Refused, match="1 to 10 bytes"):
+            Store(tmp_path).add(models.manifest("a", 1, 1, model), model)
+
+
+def test_what_is_not_there_is_refused_in_words(tmp_path):
+    store = Store(tmp_path)
+    with pytest.raises(Refused, match="UNKNOWN_POLICY"):
+        store.read("a", policy_pb2.PolicyVersion(epoch=1))
+    store.add(models.manifest("a", 1, 1, MODEL), MODEL)
+    with pytest.raises(Refused, match=r"VERSION_UNAVAILABLE.*up to 1-1, got 9-0"):
+        store.read("a", policy_pb2.PolicyVersion(epoch=9))

@@ -1,0 +1,185 @@
+"""Trajectories from any number of environment servers, each block learned from exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from agora.channels import connect
+from agora.errors import AgoraError, Refused, Unavailable, explain
+from agora.v1 import environment_pb2, environment_pb2_grpc, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc
+from trainer.segments import Segment
+from trainer.spec import GameSpec
+
+log = logging.getLogger(__name__)
+
+Version = tuple[int, int]
+RETRY_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Explore:
+    """How agents depart from their greedy actions.
+
+    Attributes:
+        noise_scale: standard deviation of Gaussian noise, as a share of the action's bounds.
+        unilateral: one agent per copy explores, the others act greedily.
+    """
+
+    noise_scale: float
+    unilateral: bool = False
+
+
+class Collector:
+    """Asks environment servers for blocks; what fails is asked for again, of whichever server is up."""
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        seats: Mapping[str, Sequence[str]],
+        *,
+        run: str,
+        seed: int,
+        deadline: float,
+        patience: float,
+    ) -> None:
+        """Args:
+            servers: addresses of environment servers, >= 1.
+            seats: agent id to the addresses of its service's replicas.
+            run: the run's name, for the log.
+            seed: keys all randomness of the rollouts.
+            deadline: seconds an agent service may take for one frame.
+            patience: seconds to keep trying while processes are down.
+        """
+        self._servers = tuple(servers)
+        self._seats = {agent: tuple(addresses) for agent, addresses in seats.items()}
+        self._channels = [connect(address) for address in servers]
+        self._run = run
+        self._seed = seed
+        self._deadline = deadline
+        self._patience = patience
+
+    async def describe(self, name: str, config_json: str) -> GameSpec:
+        """The configured game, as its servers describe it.
+
+        Raises:
+            Refused: there is no such game, or the configuration is wrong.
+            Unavailable: no server could be reached in time.
+        """
+        request = environment_pb2.DescribeEnvironmentRequest(
+            environment=environment_pb2.EnvironmentSpec(name=name, config_json=config_json, num_envs=1)
+        )
+        give_up = time.monotonic() + self._patience
+        while True:
+            try:
+                stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[0])
+                return GameSpec.from_proto(name, await stub.DescribeEnvironment(request, timeout=self._patience))
+            except grpc.RpcError as error:
+                await self._pause(explain(error, self._servers[0]), give_up)
+
+    async def collect(
+        self,
+        spec: GameSpec,
+        blocks: Sequence[int],
+        num_envs: int,
+        versions: Mapping[str, Version],
+        explore: Explore | None,
+    ) -> list[Segment]:
+        """Play the blocks and return them in order.
+
+        Args:
+            spec: the game.
+            blocks: numbers of the blocks, rising without gaps.
+            num_envs: copies in each.
+            versions: the policy version that must act, per agent that has versions.
+            explore: how agents explore; None is greedy.
+
+        Raises:
+            Refused: the request is wrong, or an agent service refused to act.
+            Unavailable: processes stayed down for longer than ``patience``.
+        """
+        done: dict[int, Segment] = {}
+        give_up = time.monotonic() + self._patience
+        attempt = 0
+        while missing := [block for block in blocks if block not in done]:
+            requests = [
+                self._request(spec, share, num_envs, versions, explore) for share in _shares(missing, len(self._servers))
+            ]
+            outcomes = await asyncio.gather(
+                *(self._stream(request, spec, done, n + attempt) for n, request in enumerate(requests))
+            )
+            for failure in filter(None, outcomes):
+                await self._pause(failure, give_up)
+            attempt += 1
+        return [done[block] for block in blocks]
+
+    def _request(
+        self,
+        spec: GameSpec,
+        blocks: Sequence[int],
+        num_envs: int,
+        versions: Mapping[str, Version],
+        explore: Explore | None,
+    ) -> pb.CollectRequest:
+        request = pb.CollectRequest(
+            run=self._run,
+            environment=spec.environment(num_envs),
+            seed=self._seed,
+            first_block=blocks[0],
+            num_blocks=len(blocks),
+            deadline_us=int(self._deadline * 1e6),
+            fallback=pb.FALLBACK_ABORT,
+            log=True,
+        )
+        for agent in spec.agents:
+            seat = request.seats.add(agent=agent, addresses=self._seats.get(agent, ()))
+            if agent in versions:
+                epoch, step = versions[agent]
+                exact = policy_pb2.PolicyVersion(epoch=epoch, step=step)
+                seat.policy.CopyFrom(policy_pb2.PolicyReference(policy_id=agent, exact_version=exact))
+        if explore is not None:
+            request.exploration.noise_scale = explore.noise_scale
+            request.exploration.unilateral = explore.unilateral
+        return request
+
+    async def _stream(
+        self, request: pb.CollectRequest, spec: GameSpec, done: dict[int, Segment], server: int
+    ) -> AgoraError | None:
+        number = server % len(self._servers)
+        try:
+            stub = rollout_pb2_grpc.RolloutServiceStub(self._channels[number])
+            async for item in stub.Collect(request):
+                if item.WhichOneof("kind") == "segment":
+                    done.setdefault(item.segment.block, Segment.from_proto(item.segment, spec))
+        except grpc.RpcError as error:
+            return explain(error, self._servers[number])
+        return None
+
+    async def _pause(self, failure: AgoraError, give_up: float) -> None:
+        transient = isinstance(failure, Unavailable) or (isinstance(failure, Refused) and failure.retryable)
+        if not transient or time.monotonic() > give_up:
+            raise failure
+        log.warning("trying again: %s", failure)
+        await asyncio.sleep(RETRY_SECONDS)
+
+    async def close(self) -> None:
+        """Hang up."""
+        for channel in self._channels:
+            await channel.close()
+
+
+def _shares(blocks: Sequence[int], servers: int) -> list[list[int]]:
+    """Split numbers into at most ``servers`` runs without gaps, alike in length."""
+    runs: list[list[int]] = []
+    size = -(-len(blocks) // servers)
+    for block in blocks:
+        if runs and runs[-1][-1] == block - 1 and len(runs[-1]) < size:
+            runs[-1].append(block)
+        else:
+            runs.append([block])
+    return runs

@@ -1,0 +1,200 @@
+"""Training as rounds: publish, collect, learn; every so often check the equilibrium without noise; stop when verified."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.algorithms.base import Learner
+from trainer.checkpoint import load_newest, save_checkpoint
+from trainer.collector import Collector, Explore
+from trainer.equilibrium import Verification
+from trainer.exploration import NoiseSchedule
+from trainer.payoff import RemotePayoff
+from trainer.publisher import Publisher
+from trainer.segments import Segment, mean_rewards
+from trainer.settings import TrainingSettings
+from trainer.spec import GameSpec
+from trainer.tracker import Tracker
+from trainer.verify import check_equilibrium
+
+log = logging.getLogger(__name__)
+
+CHECK_ENVS = 4
+"""Copies of the noise-free block that a check looks at; the first one is verified, all are logged."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; everything here is in the checkpoint.
+
+    Attributes:
+        round: rounds finished.
+        block: the next block's number.
+        environment_steps: joint actions learned from, proposals included.
+        noise_experience: joint actions since the noise was last reset.
+        checked_actions: joint action at the last check, nested lists (N, A), or None.
+        seconds: wall time spent by all processes that worked on the run.
+    """
+
+    round: int = 0
+    block: int = 0
+    environment_steps: int = 0
+    noise_experience: int = 0
+    checked_actions: list[list[float]] | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Training:
+    """One run, from its first round or from a checkpoint."""
+
+    settings: TrainingSettings
+    spec: GameSpec
+    learner: Learner
+    collector: Collector
+    payoff: RemotePayoff
+    publisher: Publisher
+    tracker: Tracker
+    checkpoints: Path
+    epoch: int
+    progress: Progress = field(default_factory=Progress)
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint; False if there is none."""
+        state = load_newest(self.checkpoints)
+        if state is None:
+            return False
+        self.learner.load_state_dict(state["learner"])
+        self.progress = Progress(**state["progress"])
+        return True
+
+    async def run(self) -> str:
+        """Train until converged or out of budget; returns which: "converged" or "budget"."""
+        resumed = await asyncio.to_thread(self.resume)
+        self._track("start", {"epoch": self.epoch, "resumed": resumed})
+        started = time.monotonic() - self.progress.seconds
+        while True:
+            await self._publish()
+            if self.progress.round % self.settings.check_every == 0 and self.progress.round:
+                self.progress.seconds = time.monotonic() - started
+                if await self._check():
+                    return self._end("converged")
+            if self.progress.environment_steps >= self.settings.max_environment_steps:
+                return self._end("budget")
+            await self._round()
+
+    async def _publish(self) -> None:
+        version = (self.epoch, self.learner.updates)
+        if version not in self.publisher.versions.values():
+            await self.publisher.publish(self.learner, version, self.progress.environment_steps)
+
+    async def _round(self) -> None:
+        start = time.perf_counter()
+        noise = self._noise()
+        explore = Explore(noise.scale, self.learner.config.unilateral_exploration)
+        segments = await self._collect(self.settings.blocks_per_round, self.settings.num_envs, explore)
+        steps = sum(segment.steps for segment in segments)
+        losses = await asyncio.to_thread(self._learn, segments, steps)
+        progress = self.progress
+        progress.round += 1
+        progress.environment_steps += steps
+        progress.noise_experience += steps
+        row = {
+            "round": progress.round,
+            "environment_steps": progress.environment_steps,
+            "steps_per_second": steps / (time.perf_counter() - start),
+            "rewards": self._named(mean_rewards(segments)),
+            "versions": {agent: list(version) for agent, version in _serving(self.spec, segments).items()},
+            "noise": noise.scale,
+            "losses": losses,
+        }
+        self._track("round", row)
+
+    def _noise(self) -> NoiseSchedule:
+        config = self.learner.config
+        return NoiseSchedule(
+            config.noise_initial, config.noise_floor, config.noise_half_life, self.progress.noise_experience
+        )
+
+    async def _collect(self, blocks: int, num_envs: int, explore: Explore | None) -> list[Segment]:
+        first = self.progress.block
+        self.progress.block += blocks
+        numbers = range(first, first + blocks)
+        return await self.collector.collect(self.spec, numbers, num_envs, self.publisher.versions, explore)
+
+    def _learn(self, segments: list[Segment], steps: int) -> dict[str, float]:
+        for segment in segments:
+            self.learner.add(segment)
+        return self.learner.update(steps)
+
+    async def _check(self) -> bool:
+        """Look at the equilibrium without noise; True when verified NashConv is small enough."""
+        (segment,) = await self._collect(1, CHECK_ENVS, None)
+        found, learned = await asyncio.to_thread(
+            check_equilibrium, self.learner, segment, self.payoff, self.settings.check_starts
+        )
+        self.progress.environment_steps += learned
+        self._track("check", self._check_row(found))
+        converged = found.relative <= self.settings.epsilon
+        self._unstall(found)
+        await asyncio.to_thread(self._save)
+        return converged
+
+    def _check_row(self, found: Verification) -> dict[str, Any]:
+        return {
+            "round": self.progress.round,
+            "environment_steps": self.progress.environment_steps,
+            "nash_conv": found.nash_conv,
+            "nash_conv_estimated": found.estimated,
+            "relative": found.relative,
+            "relative_estimated": found.relative_estimated,
+            "ani": found.ani,
+            "payoffs": self._named(found.payoffs),
+            "best_response_payoffs": self._named(found.best_response_payoffs),
+            "actions": {a: found.actions[i].tolist() for i, a in enumerate(self.spec.agents)},
+            "evaluations": found.evaluations,
+            "seconds": self.progress.seconds,
+        }
+
+    def _unstall(self, found: Verification) -> None:
+        """Reset the noise when policies stand still although someone could gain much by deviating."""
+        actions = found.actions
+        before = self.progress.checked_actions
+        self.progress.checked_actions = actions.tolist()
+        if before is None or found.relative <= self.settings.stall_nash_conv:
+            return
+        if float(np.abs(actions - np.asarray(before)).max()) < self.settings.stall_change:
+            log.info("stalled at round %d: exploration noise is reset", self.progress.round)
+            self.progress.noise_experience = 0
+
+    def _save(self) -> None:
+        state = {"learner": self.learner.state_dict(), "progress": asdict(self.progress)}
+        save_checkpoint(self.checkpoints, self.progress.round, state, self.settings.keep_checkpoints)
+
+    def _end(self, reason: str) -> str:
+        self._track("end", {"reason": reason, "round": self.progress.round, "seconds": self.progress.seconds})
+        return reason
+
+    def _track(self, kind: str, row: Mapping[str, Any]) -> None:
+        self.tracker.add(kind, row, self.progress.environment_steps)
+
+    def _named(self, values: NDArray[np.float64]) -> dict[str, float]:
+        return dict(zip(self.spec.agents, values.tolist(), strict=True))
+
+
+def _serving(spec: GameSpec, segments: list[Segment]) -> dict[str, tuple[int, int]]:
+    """The version that acted last, per agent."""
+    last = segments[-1].agents
+    return {
+        agent: (int(part.version[-1, -1, 0]), int(part.version[-1, -1, 1]))
+        for agent, part in zip(spec.agents, last, strict=True)
+    }

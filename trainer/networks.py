@@ -1,0 +1,119 @@
+"""Multilayer perceptrons of N agents side by side: every layer of all agents is one batched product.
+
+Small networks are bound by the cost of calling an operation, not by arithmetic, so N agents cost little more than one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Final, Literal, Self
+
+import torch
+from torch import Tensor
+
+Activation = Literal["relu", "silu", "tanh"]
+ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
+    "relu": torch.relu,
+    "silu": torch.nn.functional.silu,
+    "tanh": torch.tanh,
+}
+
+
+class Networks:
+    """N perceptrons of one shape with parameters of their own.
+
+    Weights are drawn uniformly as in Glorot and Bengio (2010, "Understanding the difficulty of training deep
+    feedforward neural networks"), biases are zero.
+
+    Attributes:
+        weights: float32 (N, in, out) per layer.
+        biases: float32 (N, 1, out) per layer.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        widths: Sequence[int],
+        activation: Activation,
+        generator: torch.Generator,
+        last_gain: float = 1.0,
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            count: N.
+            widths: of input, hidden layers and output.
+            activation: after every layer but the last.
+            generator: what the weights are drawn from.
+            last_gain: factor of the last layer's weights; small values start all outputs near zero.
+        """
+        self._activation = ACTIVATIONS[activation]
+        self.weights: list[Tensor] = []
+        self.biases: list[Tensor] = []
+        for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
+            gain = last_gain if layer == len(widths) - 2 else 1.0
+            bound = gain * math.sqrt(6.0 / (fan_in + fan_out))
+            draw = torch.rand(count, fan_in, fan_out, generator=generator)
+            self.weights.append(((2.0 * draw - 1.0) * bound).requires_grad_())
+            self.biases.append(torch.zeros(count, 1, fan_out, requires_grad=True))
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Outputs float32 (N, B, out) of inputs float32 (N, B, in)."""
+        hidden = inputs
+        last = len(self.weights) - 1
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            hidden = torch.baddbmm(bias, hidden, weight)
+            if layer < last:
+                hidden = self._activation(hidden)
+        return hidden
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All weights, then all biases."""
+        return self.weights + self.biases
+
+    def copy(self) -> Self:
+        """The same networks with parameters of their own, which take no gradient."""
+        twin = object.__new__(type(self))
+        twin._activation = self._activation
+        twin.weights = [weight.detach().clone() for weight in self.weights]
+        twin.biases = [bias.detach().clone() for bias in self.biases]
+        return twin
+
+    def follow(self, leader: Networks, rate: float) -> None:
+        """Move towards another's parameters: self <- (1 - rate) * self + rate * leader (Polyak averaging)."""
+        followed = [parameter.detach() for parameter in leader.parameters]
+        torch._foreach_lerp_(self.parameters, followed, rate)
+
+    def differentiable(self, wanted: bool) -> None:
+        """Whether parameters take gradients; switching that off saves half of a backward pass through them."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(wanted)
+
+    def member(self, index: int) -> list[tuple[Tensor, Tensor]]:
+        """One agent's layers: weight (in, out) and bias (out,)."""
+        layers = zip(self.weights, self.biases, strict=True)
+        return [(weight[index].detach(), bias[index, 0].detach()) for weight, bias in layers]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copies of all parameters by number."""
+        return {str(number): parameter.detach().clone() for number, parameter in enumerate(self.parameters)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over parameters.
+
+        Raises:
+            ValueError: another number of parameters, or another shape.
+        """
+        if len(state) != len(self.parameters):
+            raise ValueError(f"networks: expected {len(self.parameters)} parameters, got {len(state)}")
+        with torch.no_grad():
+            for number, parameter in enumerate(self.parameters):
+                value = state[str(number)]
+                if value.shape != parameter.shape:
+                    raise ValueError(
+                        f"networks[{number}]: expected shape {list(parameter.shape)}, got {list(value.shape)}"
+                    )
+                parameter.copy_(value)

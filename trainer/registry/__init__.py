@@ -1,0 +1,1 @@
+"""The registry: the store of policy versions. The trainer publishes, agent services watch."""

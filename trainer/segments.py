@@ -1,0 +1,114 @@
+"""Trajectory segments as they come over the wire, and the joint transitions that learners take from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agora.codec import from_tensor
+from agora.errors import Refused
+from agora.spaces import Leaf, leaves
+from agora.v1 import policy_pb2, rollout_pb2 as pb
+from trainer.spec import GameSpec
+
+Array = NDArray[Any]
+ACTED = 1
+
+
+@dataclass(frozen=True)
+class AgentSegment:
+    """One agent's part of a block. T steps, B copies.
+
+    Attributes:
+        observation: leaves (T + 1, B, ...).
+        action: leaves (T, B, ...).
+        log_prob: float32 (T, B).
+        reward: float64 (T, B).
+        terminated, truncated: bool (T, B).
+        acted: uint8 (T, B), 1 where the agent itself acted; learn from those only.
+        policy_id: which policy acted.
+        version: uint64 (T, B, 2).
+    """
+
+    observation: dict[str, Array]
+    action: dict[str, Array]
+    log_prob: Array
+    reward: Array
+    terminated: Array
+    truncated: Array
+    acted: Array
+    policy_id: str
+    version: Array
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One block: global state leaves (T + 1, B, ...) and every agent's part."""
+
+    block: int
+    state: dict[str, Array]
+    agents: tuple[AgentSegment, ...]
+
+    @property
+    def steps(self) -> int:
+        """Joint decisions: steps times copies."""
+        return int(self.agents[0].reward.size)
+
+    @classmethod
+    def from_proto(cls, message: pb.Segment, spec: GameSpec) -> Segment:
+        """Unpack a segment; arrays share the message's bytes.
+
+        Raises:
+            Refused: a leaf is missing, or has a wrong dtype or shape.
+        """
+        shape = (message.steps, message.num_envs)
+        if len(message.agents) != len(spec.agents):
+            expected = f"{len(spec.agents)} agents"
+            raise Refused(policy_pb2.REASON_SHAPE, "segment.agents", expected, str(len(message.agents)))
+        state = _leaves(message.state, leaves(spec.state_space), (shape[0] + 1, shape[1]), "segment.state")
+        agents = tuple(
+            _agent(part, spec, i, shape, f"segment.agents[{i}]") for i, part in enumerate(message.agents)
+        )
+        return cls(message.block, state, agents)
+
+
+def _agent(part: pb.AgentTrajectory, spec: GameSpec, index: int, shape: tuple[int, int], field: str) -> AgentSegment:
+    steps, copies = shape
+    seen = leaves(spec.observation_spaces[index])
+    flat = {
+        name: _one(getattr(part, name), shape, f"{field}.{name}")
+        for name in ("log_prob", "reward", "terminated", "truncated", "acted")
+    }
+    return AgentSegment(
+        observation=_leaves(part.observation, seen, (steps + 1, copies), f"{field}.observation"),
+        action=_leaves(part.action, leaves(spec.action_spaces[index]), shape, f"{field}.action"),
+        policy_id=part.policy_id,
+        version=_one(part.version, (*shape, 2), f"{field}.version"),
+        **flat,
+    )
+
+
+def _leaves(tensors: Any, members: tuple[Leaf, ...], lead: tuple[int, int], field: str) -> dict[str, Array]:
+    if len(tensors) != len(members):
+        raise Refused(policy_pb2.REASON_SHAPE, field, f"{len(members)} leaves", str(len(tensors)))
+    return {
+        leaf.path: _one(tensor, (*lead, *leaf.shape), f"{field}[{number}]")
+        for number, (leaf, tensor) in enumerate(zip(members, tensors, strict=True))
+    }
+
+
+def _one(tensor: Any, shape: tuple[int, ...], field: str) -> Array:
+    array = from_tensor(tensor, field)
+    if array.shape != shape:
+        raise Refused(policy_pb2.REASON_SHAPE, field, str(list(shape)), str(list(array.shape)))
+    return array
+
+
+def mean_rewards(segments: list[Segment]) -> NDArray[np.float64]:
+    """Mean reward per step of each agent over all steps and copies, float64 (N,)."""
+    return np.array(
+        [float(np.mean([s.agents[i].reward.mean() for s in segments])) for i in range(len(segments[0].agents))]
+    )

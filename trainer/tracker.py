@@ -1,0 +1,49 @@
+"""What a run tells while it learns: ``metrics.jsonl`` for programs, TensorBoard for curves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Tracker:
+    """Appends rows to RUN/metrics.jsonl, each on disk as a whole line, and draws their numbers in TensorBoard."""
+
+    def __init__(self, run_directory: Path) -> None:
+        self._file = (run_directory / "metrics.jsonl").open("a+b")
+        self._end_torn_line()
+        self._curves = SummaryWriter(str(run_directory / "tensorboard"))  # type: ignore[no-untyped-call]
+
+    def _end_torn_line(self) -> None:
+        """A process that was killed may have left half a line."""
+        if self._file.seek(0, 2):
+            self._file.seek(-1, 2)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
+
+    def add(self, kind: str, row: Mapping[str, Any], step: int) -> None:
+        """Write one row and draw it at ``step`` joint actions."""
+        self._file.write(json.dumps({"kind": kind, "time": time.time(), **row}).encode() + b"\n")
+        self._file.flush()
+        for name, value in _numbers(kind, row):
+            self._curves.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Flush both."""
+        self._file.close()
+        self._curves.close()  # type: ignore[no-untyped-call]
+
+
+def _numbers(prefix: str, row: Mapping[str, Any]) -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            found += _numbers(f"{prefix}/{key}", value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append((f"{prefix}/{key}", float(value)))
+    return found
