@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import inspect
 
 import grpc.aio
 import tyro
 
 from agent_services.handler import Handler
-from agent_services.policies import load
+from agent_services.policies import load, prepare
 from agent_services.policies.base import Source
 from agent_services.registry_client import RegistryClient
 from agent_services.servicer import AgentServicer
@@ -44,6 +45,7 @@ async def main(settings: Settings) -> None:
         Refused: the settings do not go together, or the model or address cannot be used.
     """
     settings.check()
+    prepare(settings.kind)
     first = _first_version(settings)
     shelves = [Shelf(policy_id, settings.policy, settings.keep_versions) for policy_id in settings.policy_ids]
     for shelf in shelves:
@@ -67,4 +69,9 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    run(functools.partial(main, tyro.cli(Settings, prog="python -m agent_services")), "agent_services")
+    run(
+        functools.partial(
+            main, tyro.cli(Settings, prog="python -m agent_services", description=inspect.getdoc(Settings))
+        ),
+        "agent_services",
+    )

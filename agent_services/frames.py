@@ -20,18 +20,12 @@ MAX_COPIES = 65_536
 
 
 class LeafReader:
-    """Reads one leaf's tensors; the usual, legal case without temporaries."""
+    """Reads one leaf's tensors."""
 
     def __init__(self, leaf: Leaf) -> None:
         self._leaf = leaf
         self._type = to_tensor(np.empty(0, leaf.dtype)).data_type
         self._row_bytes = math.prod(leaf.shape) * leaf.dtype.itemsize
-        low, high = leaf.low, leaf.high
-        if leaf.dtype.kind == "f":  # so that infinities are outside without a look of their own
-            most = np.finfo(leaf.dtype).max
-            low, high = np.maximum(low, -most), np.minimum(high, most)
-        self._low, self._high = low, high
-        self._scalar = np.ndim(low) == 0 and np.ndim(high) == 0
 
     def read(self, tensor: tensor_pb2.Tensor, rows: int, field: str) -> Array:
         """The leaf's values, read-only (rows, ...).
@@ -43,17 +37,10 @@ class LeafReader:
         shape = (rows, *leaf.shape)
         if tensor.data_type == self._type and len(data) == rows * self._row_bytes and tuple(tensor.shape) == shape:
             values = np.frombuffer(data, leaf.dtype).reshape(shape)
-            if not values.size or self._inside(values):
-                return values
-        values = from_tensor(tensor, field)
+        else:
+            values = from_tensor(tensor, field)
         leaf.check(values, rows, field)
         return values
-
-    def _inside(self, values: Array) -> bool:
-        if self._scalar:  # a NaN makes both sides false
-            low, high = np.minimum.reduce(values, axis=None), np.maximum.reduce(values, axis=None)
-            return bool(low >= self._low and high <= self._high)
-        return bool((values >= self._low).all() and (values <= self._high).all())
 
 
 class MaskReader:
@@ -129,11 +116,13 @@ def read_copies(data: bytes) -> NDArray[np.uint32]:
 
 
 def read_memory(data: bytes, rows: int, width: int) -> NDArray[np.uint8]:
-    """The rows' memory, uint8 (rows, width).
+    """The rows' memory, uint8 (rows, width); nothing stands for zeros.
 
     Raises:
         Refused: another number of bytes.
     """
+    if not data:
+        return np.zeros((rows, width), np.uint8)
     if len(data) != rows * width:
         raise Refused(policy_pb2.REASON_SHAPE, "memory", f"{rows * width} bytes", f"{len(data)} bytes")
     return np.frombuffer(data, np.uint8).reshape(rows, width)

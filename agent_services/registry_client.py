@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import logging
+import uuid
 from collections.abc import Mapping, Sequence
 
 import grpc
@@ -97,7 +98,9 @@ class RegistryClient:
         """
         version = _version(manifest)
         async with self._locks[shelf.policy_id]:
-            if not any(held.version == version for held in shelf.held()) and version not in shelf.refused:
+            known = shelf.refused.get(version)
+            again = known is None or known.reason != policy_pb2.REASON_MODEL  # bytes stay bad, other things may mend
+            if again and not any(held.version == version for held in shelf.held()):
                 await self._load(shelf, manifest)
         why = shelf.refused.get(version)
         if why is None and (shelf.serving is None or shelf.serving.version != version):
@@ -108,7 +111,7 @@ class RegistryClient:
         version = _version(manifest)
         try:
             model = await self._read(manifest)
-            held = await asyncio.to_thread(_build, shelf.kind, manifest, model)
+            held = await asyncio.to_thread(_build, shelf.kind.partition(":")[0], manifest, model)
             if held.spaces is not None:
                 for seat in shelf.seats:
                     held.spaces.check_same(seat)
@@ -169,6 +172,17 @@ class RegistryClient:
 
 
 def _build(kind: str, manifest: pb.PolicyManifest, model: bytes) -> Held:
+    try:
+        return _try_to_build(kind, manifest, model)
+    except Refused:
+        raise
+    except Exception as error:
+        incident = uuid.uuid4().hex[:12]
+        log.exception("incident %s in a model of %s", incident, manifest.policy_id)
+        raise Refused(policy_pb2.REASON_MODEL, "model", "a model that loads", f"incident {incident}") from error
+
+
+def _try_to_build(kind: str, manifest: pb.PolicyManifest, model: bytes) -> Held:
     spaces = Spaces(
         leaves(from_proto(manifest.spec.observation_space, "spec.observation_space")),
         leaves(from_proto(manifest.spec.action_space, "spec.action_space")),

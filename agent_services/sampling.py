@@ -20,6 +20,7 @@ from agent_services.policies.base import (
     Head,
     Normal,
     choices_of,
+    is_bounded,
     output_width,
 )
 from agora.errors import Refused
@@ -78,9 +79,9 @@ class _BoxLeaf:
         self.number, self.leaf = number, leaf
         self.size = output_width(leaf)
         self.low, self.high = leaf.low, leaf.high
+        self.bounded = is_bounded(leaf)
         low, high = (np.broadcast_to(b, leaf.shape).ravel().astype(np.float64) for b in (leaf.low, leaf.high))
-        self.span = (high - low).astype(np.float32)
-        self.bounded = bool(np.isfinite(self.span).all())
+        self.span = (high - low).astype(np.float32) if self.bounded else np.zeros(self.size, np.float32)
         self.is_float = leaf.dtype.kind == "f"
 
     def act(self, head: Head, batch: Batch, explore: Explore | None) -> tuple[Array, Floats | None]:

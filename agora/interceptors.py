@@ -24,8 +24,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Boundary(grpc.aio.ServerInterceptor):
-    """Maps ``Refused`` to its status and anything unknown to INTERNAL with an incident number; the text of an
-    unknown error stays in this process's log."""
+    """Maps ``Refused`` to its status, and anything unknown to INTERNAL with an incident number.
+
+    The text of an unknown error stays in this process's log.
+    """
 
     async def intercept_service(
         self,

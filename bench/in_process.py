@@ -59,7 +59,9 @@ class LocalMinds:
         i = mind.index
         seen = [values[rows] for values in ordered(step.observations[i], mind.spaces.observation)]
         memory = np.zeros((len(copies), 0), np.uint8)
-        batch = Batch(seen, [None] * len(mind.spaces.action), memory, Draws(block.seed, block.number, i, number, copies))
+        batch = Batch(
+            seen, [None] * len(mind.spaces.action), memory, Draws(block.seed, block.number, i, number, copies)
+        )
         explore = None if self._noise_scale is None else Explore(self._noise_scale, 0.0)
         action, log_prob = mind.sampler.act(mind.decide(batch), batch, explore)
         named = {leaf.path: values for leaf, values in zip(mind.spaces.action, action, strict=True)}

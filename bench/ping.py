@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import queue
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -64,15 +63,18 @@ async def serve_aio(address: str, reply: bytes) -> None:
     await server.wait_for_termination()
 
 
+def _untyped(channel: grpc.Channel) -> Any:
+    return channel.stream_stream(METHOD)
+
+
 class Pings:
     """Synchronous streams to several peers, asked all at once."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._channels = [grpc.insecure_channel(a, options=CHANNEL_OPTIONS) for a in addresses]
         self._out: list[queue.SimpleQueue[bytes | None]] = [queue.SimpleQueue() for _ in addresses]
-        self._calls = [
-            channel.stream_stream(METHOD)(iter(out.get, None))
-            for channel, out in zip(self._channels, self._out, strict=True)
+        self._calls: list[Any] = [
+            _untyped(channel)(iter(out.get, None)) for channel, out in zip(self._channels, self._out, strict=True)
         ]
 
     def seconds(self, message: bytes, times: int) -> list[float]:

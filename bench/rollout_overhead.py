@@ -23,6 +23,7 @@ from bench.processes import Service
 from bench.report import Row
 from env_server.environments import make
 from env_server.environments.base import Environment
+from env_server.rollout.collect import CAPABILITIES
 from env_server.rollout.decisions import agent_specs, ports_for
 from env_server.rollout.link import AgentLink
 from env_server.rollout.minds import RemoteMinds
@@ -96,7 +97,9 @@ class Remote:
         return steps / (time.perf_counter() - start)
 
 
-def throughput(seats: Seats, policies: list[OnnxPolicy], num_envs: int, repeats: int) -> list[tuple[float, float, float]]:
+def throughput(
+    seats: Seats, policies: list[OnnxPolicy], num_envs: int, repeats: int
+) -> list[tuple[float, float, float]]:
     """Pairs measured in turn: steps per second in process, through services, and through services with the log."""
     environment = make(game(num_envs))
     copies = np.arange(num_envs, dtype=np.uint32)
@@ -123,7 +126,7 @@ async def step_seconds(seats: Seats, num_envs: int, repeats: int) -> list[tuple[
     step = environment.reset(SEED, copies)
     references = {agent: policy_pb2.PolicyReference(policy_id=agent) for agent in AGENTS}
     specs = agent_specs(environment, references)
-    hellos = [agent_pb2.AgentHello(protocol_versions=[1], capabilities=[1, 2, 3, 4], agents=[spec]) for spec in specs]
+    hellos = [agent_pb2.AgentHello(protocol_versions=[1], capabilities=CAPABILITIES, agents=[spec]) for spec in specs]
     links = [AgentLink([seats[spec.id]], hello) for spec, hello in zip(specs, hellos, strict=True)]
     explore = rollout_pb2.CollectExploration(noise_scale=NOISE)
     ports = ports_for(environment, references, explore, copies)
@@ -169,7 +172,9 @@ def run(quick: bool) -> list[Row]:
             rows.append(Row(f"services / in process, {num_envs} copies", ratios, "x", f">= {target}", held))
             logged = [log / there for _, there, log in found]
             rows.append(Row(f"with log / without, {num_envs} copies", logged, "x", "for information", True))
-            rows.append(Row(f"services, {num_envs} copies", [t for _, t, _ in found], "steps/s", "for information", True))
+            rows.append(
+                Row(f"services, {num_envs} copies", [t for _, t, _ in found], "steps/s", "for information", True)
+            )
         for num_envs in (64, 256):
             costs = uvloop.run(step_seconds(seats, num_envs, 3 if quick else 9))
             ratios = [full / bare for full, bare, _ in costs]

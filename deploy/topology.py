@@ -12,6 +12,8 @@ from deploy.run_folder import RunFolder
 
 PYTHON = (sys.executable, "-P", "-m")
 """How modules are started; -P, so that a user's folder that is called "trainer" is not taken for ours."""
+ENV_SERVER_HANG_SECONDS = 45.0
+"""Compiling a game for the first time may keep the server from answering; the trainer waits longer than this."""
 TRAINER_HANG_SECONDS = 60.0
 """The trainer may leave its event loop longer than a server that only answers."""
 
@@ -33,8 +35,9 @@ class Topology:
 
     def env_servers(self) -> list[Command]:
         """The rules."""
-        log = ["--log-directory", str(self._folder.trajectories)]
-        return [self._command(f"env_server-{n}", "env_server", log) for n in range(self._experiment.env_servers)]
+        log, hang = ["--log-directory", str(self._folder.trajectories)], ENV_SERVER_HANG_SECONDS
+        count = self._experiment.env_servers
+        return [self._command(f"env_server-{n}", "env_server", log, hang_seconds=hang) for n in range(count)]
 
     def agents(self, ids: Sequence[str], registry: Command) -> dict[str, list[Command]]:
         """The minds: every replica of every agent."""

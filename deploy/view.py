@@ -85,7 +85,9 @@ def table(view: View) -> Panel:
     parts: list[RenderableType] = [_figures(view), _agents(view)]
     if view.standing.round:
         done = float(view.standing.round.get("environment_steps") or 0)
-        parts.insert(1, ProgressBar(total=view.limit, completed=min(done, view.limit), width=60))
+        bar = Table.grid()  # a bar does not end its own line
+        bar.add_row(ProgressBar(total=view.limit, completed=min(done, view.limit), width=60))
+        parts.insert(1, bar)
     troubles = [Text(note, style="dim") for note in view.notes]
     if view.pending:
         troubles.append(Text(view.pending, style="yellow"))
@@ -137,7 +139,7 @@ def percent(value: Any) -> str:
     if not isinstance(value, int | float) or not math.isfinite(value):
         return DASH
     share = 100.0 * value
-    return f"{share:.1f} %" if abs(share) >= 10 else f"{share:.2g} %"
+    return f"{share:.1f} %" if abs(share) >= 10 else f"{share:#.2g} %"
 
 
 def version(value: Any) -> str:

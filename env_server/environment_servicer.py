@@ -26,7 +26,7 @@ class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
     def __init__(self, environments: Pool[Environment]) -> None:
         self._environments = environments
 
-    async def DescribeEnvironment(  # noqa: N802  # named by the contract
+    async def DescribeEnvironment(  # named by the contract
         self, request: pb.DescribeEnvironmentRequest, context: Any
     ) -> pb.DescribeEnvironmentResponse:
         """Names, and one game's agents and spaces."""
@@ -34,19 +34,21 @@ class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
             return pb.DescribeEnvironmentResponse(names=sorted(ENVIRONMENTS))
         return describe(await asyncio.to_thread(make, request.environment, 1))
 
-    async def EvaluatePayoff(  # noqa: N802  # named by the contract
+    async def EvaluatePayoff(  # named by the contract
         self, request: pb.EvaluatePayoffRequest, context: Any
     ) -> pb.EvaluatePayoffResponse:
         """What joint actions pay."""
         spec = request.environment
         key = (spec.name, spec.config_json, 1, "payoff")
-        environment = self._environments.take(key, lambda: make(spec, 1))
+        environment = self._environments.find(key)
+        if environment is None:
+            environment = await asyncio.to_thread(make, spec, 1)
         try:
             return await asyncio.to_thread(_evaluate, environment, request)
         finally:
             await self._environments.give(key, environment)
 
-    async def Connect(  # noqa: N802  # named by the contract
+    async def Connect(  # named by the contract
         self, request_iterator: AsyncIterator[pb.ConnectRequest], context: Any
     ) -> AsyncIterator[pb.ConnectResponse]:
         """Reset and step; a refused request changes nothing."""

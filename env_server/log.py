@@ -31,7 +31,9 @@ class TrajectoryLog:
     """The log of one collection. ``add`` returns at once; ``close`` waits until everything is on disk."""
 
     def __init__(self, directory: Path, run: str, agents: tuple[str, ...], noise_scale: float) -> None:
-        """Args:
+        """Open a log.
+
+        Args:
             directory: where the parts go; made if missing.
             run: name of the run, part of every row and file name.
             agents: the agents' ids, for column names.

@@ -18,13 +18,13 @@ class Pool(Generic[T]):
         self._idle: OrderedDict[int, tuple[Hashable, T]] = OrderedDict()
         self._given = 0
 
-    def take(self, key: Hashable, build: Callable[[], T]) -> T:
-        """An idle thing made under ``key``, or a new one."""
+    def find(self, key: Hashable) -> T | None:
+        """An idle thing made under ``key``, taken out of the pool; None if a new one must be made."""
         for number, (held, thing) in reversed(self._idle.items()):
             if held == key:
                 del self._idle[number]
                 return thing
-        return build()
+        return None
 
     async def give(self, key: Hashable, thing: T) -> None:
         """Hand a thing back for others; the one that was idle longest goes if there are too many."""

@@ -62,7 +62,7 @@ def load_newest(directory: Path) -> State | None:
     paths = sorted(directory.glob(f"*{SUFFIX}"))
     if not paths:
         return None
-    with safe_open(paths[-1], framework="pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(paths[-1], framework="pt") as file:
         plain: State = json.loads(file.metadata()["plain"])
         for name in file.keys():  # noqa: SIM118  # not a mapping
             _put(plain, name.split("/"), file.get_tensor(name))

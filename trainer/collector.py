@@ -48,7 +48,9 @@ class Collector:
         deadline: float,
         patience: float,
     ) -> None:
-        """Args:
+        """Nothing is dialled yet.
+
+        Args:
             servers: addresses of environment servers, >= 1.
             seats: agent id to the addresses of its service's replicas.
             run: the run's name, for the log.
@@ -108,7 +110,8 @@ class Collector:
         attempt = 0
         while missing := [block for block in blocks if block not in done]:
             requests = [
-                self._request(spec, share, num_envs, versions, explore) for share in _shares(missing, len(self._servers))
+                self._request(spec, share, num_envs, versions, explore)
+                for share in _shares(missing, len(self._servers))
             ]
             outcomes = await asyncio.gather(
                 *(self._stream(request, spec, done, n + attempt) for n, request in enumerate(requests))

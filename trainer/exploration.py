@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -24,7 +25,7 @@ class NoiseSchedule:
     @property
     def scale(self) -> float:
         """The scale now."""
-        return max(self.floor, self.initial * 0.5 ** (self.experienced / self.half_life))
+        return max(self.floor, self.initial * math.pow(0.5, self.experienced / self.half_life))
 
     def advance(self, environment_steps: int) -> None:
         """Count experience."""

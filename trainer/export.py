@@ -57,8 +57,9 @@ class ActorExporter:
         return models
 
     def _build(self, layout: Layout, layers: Layers, activation: Activation) -> bytes:
+        inputs = [(leaf.path, leaf.shape) for leaf in layout.observation]
         shapes = [weight.shape for weight, _ in layers]
-        key = (layout.observation, layout.low.tobytes(), layout.high.tobytes(), shapes, activation)
+        key = (inputs, layout.low.tobytes(), layout.high.tobytes(), shapes, activation)
         if self._template is None or self._key != key:
             self._template, self._key = graph(layout, layers, activation), key
         held = {tensor.name: tensor for tensor in self._template.graph.initializer}

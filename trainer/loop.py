@@ -1,4 +1,4 @@
-"""Training as rounds: publish, collect, learn; every so often check the equilibrium without noise; stop when verified."""
+"""Training as rounds: publish, collect, learn; now and then check the equilibrium without noise; stop when verified."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ class Progress:
         block: the next block's number.
         environment_steps: joint actions learned from, proposals included.
         noise_experience: joint actions since the noise was last reset.
+        checked_round: the last check's round.
         checked_actions: joint action at the last check, nested lists (N, A), or None.
+        converged: whether the last check said so.
         seconds: wall time spent by all processes that worked on the run.
     """
 
@@ -49,7 +51,9 @@ class Progress:
     block: int = 0
     environment_steps: int = 0
     noise_experience: int = 0
+    checked_round: int = 0
     checked_actions: list[list[float]] | None = None
+    converged: bool = False
     seconds: float = 0.0
 
 
@@ -82,15 +86,17 @@ class Training:
         resumed = await asyncio.to_thread(self.resume)
         self._track("start", {"epoch": self.epoch, "resumed": resumed})
         started = time.monotonic() - self.progress.seconds
-        while True:
+        progress = self.progress
+        while not progress.converged:
             await self._publish()
-            if self.progress.round % self.settings.check_every == 0 and self.progress.round:
-                self.progress.seconds = time.monotonic() - started
-                if await self._check():
-                    return self._end("converged")
-            if self.progress.environment_steps >= self.settings.max_environment_steps:
+            progress.seconds = time.monotonic() - started
+            if progress.round - progress.checked_round >= self.settings.check_every:
+                await self._check()
+            elif progress.environment_steps >= self.settings.max_environment_steps:
                 return self._end("budget")
-            await self._round()
+            else:
+                await self._round()
+        return self._end("converged")
 
     async def _publish(self) -> None:
         version = (self.epoch, self.learner.updates)
@@ -136,18 +142,18 @@ class Training:
             self.learner.add(segment)
         return self.learner.update(steps)
 
-    async def _check(self) -> bool:
-        """Look at the equilibrium without noise; True when verified NashConv is small enough."""
+    async def _check(self) -> None:
+        """Look at the equilibrium without noise: converged when verified NashConv is small enough."""
         (segment,) = await self._collect(1, CHECK_ENVS, None)
         found, learned = await asyncio.to_thread(
             check_equilibrium, self.learner, segment, self.payoff, self.settings.check_starts
         )
         self.progress.environment_steps += learned
         self._track("check", self._check_row(found))
-        converged = found.relative <= self.settings.epsilon
+        self.progress.converged = found.relative <= self.settings.epsilon
         self._unstall(found)
+        self.progress.checked_round = self.progress.round
         await asyncio.to_thread(self._save)
-        return converged
 
     def _check_row(self, found: Verification) -> dict[str, Any]:
         return {

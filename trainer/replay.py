@@ -94,7 +94,7 @@ class Replay:
             newest: draw only from so many, None is all.
 
         Returns:
-            float64 (N + 1, len); agent i's row is weights[:, i] by age, the last row is for draws that serve all agents.
+            float64 (N + 1, len); agent i's row is weights[:, i] by age, the last one is for draws that serve all.
         """
         places = np.arange(len(self))
         age = (self.added - 1 - places) % self.capacity

@@ -69,9 +69,7 @@ class Segment:
             expected = f"{len(spec.agents)} agents"
             raise Refused(policy_pb2.REASON_SHAPE, "segment.agents", expected, str(len(message.agents)))
         state = _leaves(message.state, leaves(spec.state_space), (shape[0] + 1, shape[1]), "segment.state")
-        agents = tuple(
-            _agent(part, spec, i, shape, f"segment.agents[{i}]") for i, part in enumerate(message.agents)
-        )
+        agents = tuple(_agent(part, spec, i, shape, f"segment.agents[{i}]") for i, part in enumerate(message.agents))
         return cls(message.block, state, agents)
 
 

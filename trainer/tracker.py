@@ -17,7 +17,7 @@ class Tracker:
     def __init__(self, run_directory: Path) -> None:
         self._file = (run_directory / "metrics.jsonl").open("a+b")
         self._end_torn_line()
-        self._curves = SummaryWriter(str(run_directory / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._curves = SummaryWriter(str(run_directory / "tensorboard"))
 
     def _end_torn_line(self) -> None:
         """A process that was killed may have left half a line."""
@@ -31,12 +31,12 @@ class Tracker:
         self._file.write(json.dumps({"kind": kind, "time": time.time(), **row}).encode() + b"\n")
         self._file.flush()
         for name, value in _numbers(kind, row):
-            self._curves.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._curves.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flush both."""
         self._file.close()
-        self._curves.close()  # type: ignore[no-untyped-call]
+        self._curves.close()
 
 
 def _numbers(prefix: str, row: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -20,6 +20,9 @@ from trainer.segments import Segment
 SEARCH_STARTS = 20
 AGREEMENT = 0.1
 """Estimate and truth agree if they differ by at most this share of the larger of the true gain and ``NEGLIGIBLE``."""
+ASIDE = (0.05, 0.1)
+"""Scales of steps aside from a proposal, shares of the action's bounds."""
+RECENT = 512
 NEGLIGIBLE = 0.005
 """Share of total profit below which gains need not be told apart."""
 
@@ -29,18 +32,24 @@ class _Settled:
     """What proposing and judging came to.
 
     Attributes:
-        estimated: sum of gains by the critics, at the end.
-        actions: float32 (N, A), the best deviations that were evaluated.
-        gains: float64 (N,), what they truly gain; may be negative.
         payoffs: float64 (N,), at the joint action.
+        actions: float32 (N, A), each agent's best deviation that was evaluated, or its current action.
+        gains: float64 (N,), what they truly gain.
+        estimated: sum of gains by the critics, at the last search.
         learned: joint actions whose payoffs were learned from.
     """
 
-    estimated: float
+    payoffs: NDArray[np.float64]
     actions: NDArray[np.float32]
     gains: NDArray[np.float64]
-    payoffs: NDArray[np.float64]
-    learned: int
+    estimated: float = 0.0
+    learned: int = 1
+
+    def take_in(self, actions: NDArray[np.float32], gains: NDArray[np.float64]) -> None:
+        """Keep what is better than the best so far."""
+        better = gains > self.gains
+        self.actions[better], self.gains[better] = actions[better], gains[better]
+        self.learned += len(actions)
 
 
 def check_equilibrium(learner: Learner, segment: Segment, payoff: Payoff, starts: int) -> tuple[Verification, int]:
@@ -74,33 +83,49 @@ def _settle(learner: Learner, situation: Situation, payoff: Payoff, draws: np.ra
     agents = np.arange(len(situation.actions))
     payoffs, _ = payoff(situation.actions[None].astype(np.float64), False)
     learner.add_evaluations(situation, situation.actions[None], payoffs)
-    settled = _Settled(0.0, situation.actions.copy(), np.zeros(len(agents)), payoffs[0], 1)
+    settled = _Settled(payoffs[0], situation.actions.copy(), np.zeros(len(agents)))
+    learner.refit(RECENT, learner.config.refit_updates)
     for left in range(learner.config.check_refits, -1, -1):
-        proposal = _propose(learner, situation, draws)
-        joint = unilateral(situation.actions, proposal.actions)
-        judged, _ = payoff(joint.astype(np.float64), False)
-        learner.add_evaluations(situation, joint, judged)
-        settled.learned += len(joint)
-        gains = judged[agents, agents] - settled.payoffs
-        better = gains > settled.gains
-        settled.actions[better], settled.gains[better] = proposal.actions[better], gains[better]
+        before = float(settled.gains.sum())
+        proposal = _propose(learner, situation, settled, draws)
+        for tried in _probes(learner, situation, proposal, draws):
+            joint = unilateral(situation.actions, tried)
+            judged, _ = payoff(joint.astype(np.float64), False)
+            learner.add_evaluations(situation, joint, judged)
+            settled.take_in(tried, judged[agents, agents] - settled.payoffs)
         settled.estimated = float(proposal.gains.sum())
-        if _agree(proposal, gains, settled):
+        if _agree(settled, before):
             break
         if left:
             learner.refit(settled.learned, learner.config.refit_updates)
     return settled
 
 
-def _propose(learner: Learner, situation: Situation, draws: np.random.Generator) -> Proposal:
+def _propose(learner: Learner, situation: Situation, settled: _Settled, draws: np.random.Generator) -> Proposal:
     low, high = learner.layout.low, learner.layout.high
-    starts = draws.uniform(low, high, (len(situation.actions), SEARCH_STARTS, len(low))).astype(np.float32)
+    uniform = draws.uniform(low, high, (len(situation.actions), SEARCH_STARTS, len(low))).astype(np.float32)
+    starts = np.concatenate([settled.actions[:, None], uniform], axis=1)
     return critic_best_responses(learner.own_values(situation), situation.actions, low, high, starts)
 
 
-def _agree(proposal: Proposal, gains: NDArray[np.float64], settled: _Settled) -> bool:
-    size = max(float(settled.gains.sum()), NEGLIGIBLE * float(np.abs(settled.payoffs).sum()))
-    return abs(float(proposal.gains.sum() - gains.sum())) <= AGREEMENT * size
+def _probes(
+    learner: Learner, situation: Situation, proposal: Proposal, draws: np.random.Generator
+) -> list[NDArray[np.float32]]:
+    """What is evaluated, each (N, A): the proposals, as far again beyond them, and steps aside from them."""
+    low, high = learner.layout.low, learner.layout.high
+    step = proposal.actions - situation.actions
+    tried = [proposal.actions, proposal.actions + step]
+    for scale in ASIDE:
+        aside = draws.standard_normal(step.shape).astype(np.float32) * scale * (high - low)
+        tried.append(proposal.actions + aside)
+    return [np.clip(actions, low, high).astype(np.float32) for actions in tried]
+
+
+def _agree(settled: _Settled, before: float) -> bool:
+    """Whether critics expect what was truly gained, and the last round gained little more than those before it."""
+    true = float(settled.gains.sum())
+    slack = AGREEMENT * max(true, NEGLIGIBLE * float(np.abs(settled.payoffs).sum()))
+    return abs(settled.estimated - true) <= slack and true - before <= slack
 
 
 def _adopt(learner: Learner, settled: _Settled) -> None:

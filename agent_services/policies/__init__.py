@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import cast
 
 from agent_services.policies.base import Policy, Source
@@ -17,12 +18,21 @@ KINDS = {
 """Name → module with ``load(source: Source) -> Policy``; imported when first used, because torch is large."""
 
 
+def prepare(kind: str) -> ModuleType:
+    """Import a kind's module, so that its first policy does not wait for that.
+
+    Raises:
+        Refused: no such kind.
+    """
+    if kind not in KINDS:
+        raise Refused(policy_pb2.REASON_CONFIG, "policy", f"one of {', '.join(KINDS)}", kind)
+    return importlib.import_module(KINDS[kind])
+
+
 def load(kind: str, source: Source) -> Policy:
     """Build a policy.
 
     Raises:
         Refused: no such kind, or what the kind's ``load`` refuses.
     """
-    if kind not in KINDS:
-        raise Refused(policy_pb2.REASON_CONFIG, "policy", f"one of {', '.join(KINDS)}", kind)
-    return cast(Policy, importlib.import_module(KINDS[kind]).load(source))
+    return cast(Policy, prepare(kind).load(source))

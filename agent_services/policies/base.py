@@ -18,7 +18,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spaces:
     """What one agent sees and may do, as leaves.
 
@@ -189,6 +189,14 @@ def choices_of(leaf: Leaf) -> tuple[int, ...]:
     if leaf.choices:
         return leaf.choices
     return (2,) * int(np.prod(leaf.shape)) if leaf.dtype == np.int8 and is_binary(leaf) else ()
+
+
+def is_bounded(leaf: Leaf) -> bool:
+    """Whether every element of a Box leaf has a lower and an upper bound."""
+    if leaf.dtype.kind != "f":
+        return True
+    most = np.finfo(leaf.dtype).max  # what stands for an open bound
+    return bool(np.all(leaf.low > -most) and np.all(leaf.high < most))
 
 
 def is_binary(leaf: Leaf) -> bool:

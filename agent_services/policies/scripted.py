@@ -28,6 +28,7 @@ from agent_services.policies.base import (
     Source,
     Spaces,
     choices_of,
+    is_bounded,
     output_width,
 )
 from agora.errors import Refused
@@ -151,7 +152,7 @@ def _constant(leaf: Leaf, price: float | None) -> Array:
     if choices_of(leaf):
         raise Refused(policy_pb2.REASON_SPEC_MISMATCH, "action_space", "a Box", f"choices in {leaf.path or 'the leaf'}")
     low, high = (np.broadcast_to(bound, leaf.shape).astype(np.float64) for bound in (leaf.low, leaf.high))
-    middle = np.where(np.isfinite(low) & np.isfinite(high), 0.5 * low + 0.5 * high, np.clip(0.0, low, high))
+    middle = 0.5 * low + 0.5 * high if is_bounded(leaf) else np.clip(0.0, low, high)
     wanted = np.clip(middle if price is None else np.float64(price), low, high)
     cast = (np.rint(wanted) if leaf.dtype.kind != "f" else wanted).astype(leaf.dtype)
     return np.asarray(np.minimum(np.maximum(cast, leaf.low), leaf.high), leaf.dtype)
@@ -165,7 +166,7 @@ def _draw(number: int, leaf: Leaf, batch: Batch) -> Head:
     size, choices = output_width(leaf), choices_of(leaf)
     if not choices:
         low, high = (np.broadcast_to(bound, leaf.shape).ravel().astype(np.float64) for bound in (leaf.low, leaf.high))
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        if not is_bounded(leaf):
             raise Refused(policy_pb2.REASON_SPEC_MISMATCH, "action_space", "finite bounds", leaf.path or "no bounds")
         values = (low + (high - low) * batch.draws.uniform(number, size)).reshape(-1, *leaf.shape)
         cast = (np.rint(values) if leaf.dtype.kind != "f" else values).astype(leaf.dtype)

@@ -326,7 +326,7 @@ class Observations(_message.Message):
     """
     memory: _builtins.bytes
     """What the policy returned as memory at the row's last decision: bytes [n * memory_bytes], zeros for a row that has
-    not decided before in this episode.
+    not decided before in this episode; empty if no row has.
     """
     @_builtins.property
     def observation(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]:

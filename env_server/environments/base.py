@@ -74,8 +74,9 @@ class Environment(Protocol):
     state_space: spaces.Space[Any]
     facts: Mapping[str, Any]
     """What the configured game knows of itself, for reports; JSON values. ``facts["panels"]`` is a list of
-    ``{"title", "info", "unit", "labels", "reference"}``: draw the info array ``info`` (B, N, len(labels)) per agent,
-    beside ``reference`` (per agent: a number, a list of len(labels) numbers, or null)."""
+    ``{"title", "info", "unit", "labels", "reference", "reference_title"}``: draw the info array ``info``
+    (B, N, len(labels)) per agent, beside ``reference`` (per agent: a number, a list of len(labels) numbers, or null).
+    ``facts["action"]`` is ``{"title", "unit", "low", "high"}``, what the ends of an action's bounds stand for."""
 
     def __init__(self, config: Any, num_envs: int) -> None: ...
 

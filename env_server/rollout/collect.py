@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,29 +50,34 @@ class Workshop:
 class Collection:
     """One ``Rollout.Collect``: ``play`` is iterated once, then ``summary`` is complete."""
 
-    def __init__(self, request: pb.CollectRequest, workshop: Workshop) -> None:
-        """Check the request and build what it needs.
-
-        Raises:
-            Refused: a field of the request is wrong.
-        """
-        _check(request)
+    def __init__(self, request: pb.CollectRequest, workshop: Workshop, groups: Mapping[Hashable, Environment]) -> None:
+        """See ``prepare``; ``groups`` are environments that together hold all copies."""
         self.summary = pb.CollectSummary()
         self._request = request
         self._workshop = workshop
         self._timeout = request.deadline_us / 1e6
         self._aborts = request.fallback != pb.FALLBACK_REPEAT_LAST
-        game = (request.environment.name, request.environment.config_json)
-        self._groups = {
-            (*game, size, number): workshop.environments.take(
-                (*game, size, number), partial(make, request.environment, size)
-            )
-            for number, size in enumerate(group_sizes(request.environment.num_envs))
-        }
-        self.environment: Environment = next(iter(self._groups.values()))
+        self._groups = groups
+        self.environment: Environment = next(iter(groups.values()))
         self._policies = {seat.agent: seat.policy for seat in request.seats}
         self._links = self._take_links()
         self._log = self._open_log()
+
+    @classmethod
+    async def prepare(cls, request: pb.CollectRequest, workshop: Workshop) -> Collection:
+        """Check the request and build what it needs; environments are built off the event loop.
+
+        Raises:
+            Refused: a field of the request is wrong.
+        """
+        _check(request)
+        game, pool = request.environment, workshop.environments
+        groups: dict[Hashable, Environment] = {}
+        for number, size in enumerate(group_sizes(game.num_envs)):
+            key = (game.name, game.config_json, size, number)
+            found = pool.find(key)
+            groups[key] = await asyncio.to_thread(make, game, size) if found is None else found
+        return cls(request, workshop, groups)
 
     def _take_links(self) -> dict[bytes, AgentLink]:
         request = self._request
@@ -92,7 +96,7 @@ class Collection:
             for addresses, text in said.items()
         }
         return {
-            key: self._workshop.links.take(key, partial(AgentLink, addresses, said[addresses]))
+            key: self._workshop.links.find(key) or AgentLink(addresses, said[addresses])
             for addresses, key in keys.items()
         }
 

@@ -132,8 +132,10 @@ def ports_for(
 
 
 def middle(leaf: Leaf, rows: int) -> Array:
-    """The action for an agent that has not acted yet: the middle of bounds that are finite, else the lowest choice
-    or the point of the bounds that is nearest to 0; (rows, ...)."""
+    """The action for an agent that has not acted yet, (rows, ...).
+
+    It is the middle of finite bounds, else the lowest choice, or the point of open bounds that is nearest to 0.
+    """
     low, high = np.broadcast_to(leaf.low, leaf.shape), np.broadcast_to(leaf.high, leaf.shape)
     if leaf.dtype.kind != "f":
         value = low

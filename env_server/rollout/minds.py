@@ -29,7 +29,9 @@ class RemoteMinds:
         block: int,
         timeout: float,
     ) -> None:
-        """Args:
+        """Prepare the frames that every step fills.
+
+        Args:
             links: the agent services; together they answer for all agents.
             ports: one per agent.
             copies: numbers of the group's copies, uint32 (B,).
@@ -86,9 +88,7 @@ class RemoteMinds:
             self._ports[i].begin(frame.decisions.agents.add(), self._copies, rows[i])
         return frame
 
-    def _fill(
-        self, frame: pb.ActRequest, agents: Sequence[int], number: int, step: Step, rows: Rows
-    ) -> pb.ActRequest:
+    def _fill(self, frame: pb.ActRequest, agents: Sequence[int], number: int, step: Step, rows: Rows) -> pb.ActRequest:
         frame.decisions.step = number
         for i, part in zip(agents, frame.decisions.agents, strict=True):
             self._ports[i].observe(part, step, rows[i])

@@ -24,7 +24,7 @@ MAX_STEPS = 1_000_000
 
 
 class Minds(Protocol):
-    """Whoever decides for the agents of one group of copies in one block: agent services, or policies in this process."""
+    """Who decides for the agents of one group of copies in one block: agent services, or policies in this process."""
 
     async def decide(
         self, number: int, step: Step, rows: Sequence[NDArray[np.intp]]
@@ -109,8 +109,7 @@ async def play_block(
     first = np.cumsum([0] + [group.num_envs for group in groups])
     numbers = [np.arange(low, high, dtype=np.uint32) for low, high in pairwise(first)]
     tasks = [
-        play_group(group, copies, seat(copies), block, workers)
-        for group, copies in zip(groups, numbers, strict=True)
+        play_group(group, copies, seat(copies), block, workers) for group, copies in zip(groups, numbers, strict=True)
     ]
     if len(tasks) == 1:
         return await tasks[0]

@@ -19,11 +19,11 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    async def Collect(  # noqa: N802  # named by the contract
+    async def Collect(  # named by the contract
         self, request: pb.CollectRequest, context: Any
     ) -> AsyncIterator[pb.CollectResponse]:
         """Play blocks and stream them."""
-        collection = Collection(request, self._workshop)
+        collection = await Collection.prepare(request, self._workshop)
         async for trajectory in collection.play():
             yield pb.CollectResponse(segment=_segment(request.run, trajectory, collection.environment))
         yield pb.CollectResponse(summary=collection.summary)

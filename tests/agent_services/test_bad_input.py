@@ -233,3 +233,17 @@ def test_a_fault_of_ours_names_an_incident_only():
     assert refused.refusal.refusal.reason == policy_pb2.REASON_INTERNAL
     assert "secret" not in str(refused)
     assert answered.WhichOneof("kind") == "decisions"
+
+
+def test_streams_close_in_any_order():
+    shelf = Shelf("station_0", "onnx")
+    shelf.put(Held(load("onnx", Source(model=models.price_model())), NO_VERSION))
+    handler = Handler([shelf])
+
+    async def scene():
+        first, second = await handler.open(frames.hello()), await handler.open(frames.hello())
+        second.close()
+        first.close()
+
+    asyncio.run(scene())
+    assert not shelf.seats

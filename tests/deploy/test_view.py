@@ -54,8 +54,9 @@ def drawn(renderable):
 def test_the_table_shows_where_the_run_stands():
     text = drawn(table(view(ROUND, CHECK)))
     for words in (
-        "melbourne · 1:15", "3,072 of at most 30,000", "512", "0:53", "0.42 % of profit (stops at 0.1 %)",
-        "0.34 % of profit", "0.9981", "station_0", "1.12", "101.25", "-3.50", "registry killed by SIGKILL",
+        "melbourne · 1:15", "3,072 of at most 30,000", "512", "0:53", "0.42 % of profit (stops at 0.10 %)",
+        "0.34 % of profit", "0.9981", "policy served", "reward per step",
+        "station_0", "1.12", "101.25", "-3.50", "registry killed by SIGKILL",
     ):  # fmt: skip
         assert words in text, words
 
@@ -113,7 +114,7 @@ def test_the_result_table():
         print_result(console, standing, {"agents": list(AGENTS), "facts": facts}, 91.26, {"trainer": 1, "registry": 0})
     text = capture.get()
     for words in (
-        "Docklands", "0.3625", "0.4500", "2,000.00", "10.0000", "0.5 %", "nobody can gain by deviating",
+        "Docklands", "0.3625", "0.4500", "2,000.00", "10.0000", "0.50 %", "nobody can gain by deviating",
         "0.42 % of total profit (12.5000; estimated 10.0000)", "91.3 s", "trainer 1",
     ):  # fmt: skip
         assert words in text, words

@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ class Relay:
     observation_spaces = dict.fromkeys(agents, spaces.Box(-100, 100, (2,), np.float64))
     action_spaces = dict.fromkeys(agents, spaces.Box(-1, 1, (1,), np.float64))
     state_space = spaces.Box(-1000, 1000, (), np.float64)
-    facts: dict = {}
+    facts = MappingProxyType({})
 
     def __init__(self, config, num_envs):
         self.config, self.num_envs = config, num_envs

@@ -107,7 +107,7 @@ def test_repeating_a_request_changes_nothing_and_doubles_nothing(server, minds, 
     second, _ = collect(server, message)
     assert [s.SerializeToString() for s in first] == [s.SerializeToString() for s in second]
     rows = duckdb.sql(
-        f"select block, step, copy, count(*) n, any_value(\"station_1.reward\") r, any_value(\"station_1.action\") a "
+        f'select block, step, copy, count(*) n, any_value("station_1.reward") r, any_value("station_1.action") a '
         f"from '{log_directory}/again-*.parquet' group by all order by all"
     ).fetchall()
     assert len(rows) == 2 * 4 * 6 and {row[3] for row in rows} == {1}

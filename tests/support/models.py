@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,8 @@ def action_space(periods: int = 8) -> spaces.Box:
 
 def serialize(
     nodes: Sequence[onnx.NodeProto],
-    inputs: dict[str, Sequence[Any]],
-    outputs: dict[str, Sequence[Any]],
+    inputs: Mapping[str, Sequence[Any]],
+    outputs: Mapping[str, Sequence[Any]],
     weights: dict[str, NDArray[Any]] | None = None,
 ) -> bytes:
     """An ONNX model's bytes; shapes may name axes."""

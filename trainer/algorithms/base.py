@@ -55,9 +55,7 @@ class Learner(Protocol):
         """Take in a block of experience."""
         ...
 
-    def add_evaluations(
-        self, situation: Situation, actions: NDArray[np.float32], payoffs: NDArray[np.float64]
-    ) -> None:
+    def add_evaluations(self, situation: Situation, actions: NDArray[np.float32], payoffs: NDArray[np.float64]) -> None:
         """Take in payoffs (K, N) of joint actions (K, N, A) evaluated at a situation."""
         ...
 

@@ -59,10 +59,10 @@ class DdpgConfig(BaseModel):
     noise_floor: float = Field(0.15, ge=0, description="exploration never falls below")
     noise_half_life: float = Field(2000.0, gt=0, description="joint actions in which exploration halves")
     unilateral_exploration: bool = Field(True, description="in each copy one agent explores, the others act greedily")
-    check_refits: int = Field(6, ge=0, description="most times that critics are refitted on proposals in a check")
+    check_refits: int = Field(10, ge=0, description="most times that critics are refitted on proposals in a check")
     refit_updates: int = Field(100, ge=1, description="critic updates per refit")
     adopt_gain: float | None = Field(
-        0.02,
+        0.05,
         gt=0,
         description="a proposal that proved to gain more than this share of an agent's payoff is taken over by its "
         "actor, for gradients do not lead out of a plateau; None: never",

@@ -79,9 +79,7 @@ class DdpgLearner:
         ahead = self.config.discount > 0.0
         self._take_in(transitions(segment, self.layout, self.critic_state, self.config.rival_weight, ahead))
 
-    def add_evaluations(
-        self, situation: Situation, actions: NDArray[np.float32], payoffs: NDArray[np.float64]
-    ) -> None:
+    def add_evaluations(self, situation: Situation, actions: NDArray[np.float32], payoffs: NDArray[np.float64]) -> None:
         """Take in payoffs (K, N) of joint actions (K, N, A) evaluated at a situation.
 
         A payoff is the whole of an action's value only if nothing follows, so at a discount above 0 they are ignored.

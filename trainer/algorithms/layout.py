@@ -14,6 +14,8 @@ from trainer.spec import GameSpec
 
 Floats = NDArray[np.float32]
 Leaves = Mapping[str, NDArray[Any]]
+UNBOUNDED = 1e30
+"""Bounds this far out are as good as none: spaces without bounds carry the largest float32."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Layout:
                 raise ValueError(f"{agent}: expected the spaces of {spec.agents[0]}, got {seen} and {done}")
         (action, *others) = leaves(acted)
         low, high = (np.broadcast_to(b, action.shape).astype(np.float32).ravel() for b in (action.low, action.high))
-        if others or action.choices or not np.isfinite(high - low).all():
+        if others or action.choices or not (np.abs([low, high]) < UNBOUNDED).all():
             raise ValueError(f"action space: expected one Box with finite bounds, got {acted}")
         return cls(len(spec.agents), leaves(observed), leaves(spec.state_space), low, high)
 

@@ -62,7 +62,9 @@ class ChargingConfig(EnvironmentConfig):
 
     theta: Positive = Field(CALIBRATED_THETA, description="sensitivity of choice to cost, 1/money")
     session_energy: Positive = Field(30.0, description="energy of one charging session, kWh")
-    energy_cost: Finite | tuple[Finite, ...] = Field(0.2, description="a station's cost of energy, money/kWh, or one a period")
+    energy_cost: Finite | tuple[Finite, ...] = Field(
+        0.2, description="a station's cost of energy, money/kWh, or one a period"
+    )
     quality: tuple[Finite, ...] = Field((), description="utility of each station beside its costs; empty: zero")
     price_min: Finite = Field(0.1, description="price of action 0, money/kWh")
     price_max: Finite = Field(0.8, description="price of action 1, money/kWh")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import erf, exp, pi, sqrt
 from typing import Any, ClassVar, Final
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
-from agora.randomness import generator
+from agora.randomness import normal_rows, uniform_rows
 from env_server.environments.base import EnvironmentConfig, Step, Values
 from env_server.environments.charging import flows as kernel
 from env_server.environments.charging.config import ChargingConfig
@@ -38,13 +38,17 @@ class Charging:
         """Prepare the game.
 
         Raises:
-            ValueError: num_envs is not positive, or the configuration's arrays do not fit together.
+            ValueError: num_envs is not positive, the configuration's arrays do not fit together, or its congestion is
+                too strong for flows to be found.
         """
         if num_envs < 1:
             raise ValueError(f"num_envs: expected >= 1, got {num_envs}")
         self.config, self.num_envs = config, num_envs
         self.scenario = build(config)
-        self.game = kernel.prepare(config, self.scenario)
+        try:
+            self.game = kernel.prepare(config, self.scenario)
+        except ArithmeticError as error:
+            raise ValueError(f"at the middle price: {error}") from error
         self.facts: Mapping[str, Any] = facts(config, self.scenario)
         self.num_stations, self.num_periods = self.scenario.detour.shape[1], self.scenario.demand.shape[1]
         self.flow_scale = self.scenario.flow_scale
@@ -60,7 +64,9 @@ class Charging:
         bound = self._flow_bound()
         prices = spaces.Box(0.0, 1.0, (n, t), np.float32)
         own = spaces.Dict({"last_round_all_prices": prices, "own_charging_flow": _box(bound)})
-        self.action_spaces: Mapping[str, spaces.Space[Any]] = {a: spaces.Box(0.0, 1.0, (t,), np.float32) for a in self.agents}
+        self.action_spaces: Mapping[str, spaces.Space[Any]] = {
+            a: spaces.Box(0.0, 1.0, (t,), np.float32) for a in self.agents
+        }
         self.observation_spaces: Mapping[str, spaces.Space[Any]] = {a: own for a in self.agents}
         self.state_space: spaces.Space[Any] = spaces.Dict(
             {"last_round_all_prices": prices, "charging_flows": _box(np.tile(bound, (n, 1)))}
@@ -68,7 +74,7 @@ class Charging:
 
     def _flow_bound(self) -> NDArray[np.float32]:
         """Most cars that can ever charge in a period, over flow_scale: float32 (T,), rounded up."""
-        peak = self.scenario.demand * (self._noise_factor(np.float64(CLIP)) if self.config.demand_noise else 1.0)
+        peak = self.scenario.demand * (_noise(self.scenario.demand_cv, CLIP) if self.config.demand_noise else 1.0)
         cars = np.pad(peak.sum(axis=0), 1)
         near = cars[1:-1] + (cars[:-2] + cars[2:] if self.game.shift > 0.0 else 0.0)
         return np.nextafter((near * (1 + 1e-6) / self.flow_scale).astype(np.float32), np.float32(np.inf))
@@ -88,8 +94,7 @@ class Charging:
         if self.config.initial_prices == "middle":
             actions = np.full(shape, 0.5, np.float32)
         else:
-            block = generator(seed, 0, INITIAL).random((int(copies.max()) + 1, *shape[1:]), dtype=np.float32)
-            actions = block[copies]
+            actions = uniform_rows(copies, shape[1] * shape[2], seed, 0, INITIAL).reshape(shape)
         return self._show(actions, self.game.demand, first=True)
 
     def step(self, actions: Sequence[Values]) -> Step:
@@ -109,7 +114,9 @@ class Charging:
         """Profits in money per day at joint actions, and their own-action gradients (see ``PayoffEnvironment``)."""
         shape = (self.num_stations, self.num_periods)
         if actions.ndim != 3 or actions.shape[1:] != shape or actions.dtype != np.float64:
-            raise ValueError(f"actions: expected float64 (M, {shape[0]}, {shape[1]}), got {actions.dtype} {actions.shape}")
+            raise ValueError(
+                f"actions: expected float64 (M, {shape[0]}, {shape[1]}), got {actions.dtype} {actions.shape}"
+            )
         if not ((actions >= 0.0) & (actions <= 1.0)).all():
             raise _out_of_bounds(self.agents, actions)
         _, profits, slopes = kernel.solve(self.game, self.prices(actions), self.game.demand, gradient)
@@ -137,21 +144,14 @@ class Charging:
             raise _out_of_bounds(self.agents, played)
         return played
 
-    def _noise_factor(self, normal: NDArray[Any] | np.float64) -> Floats:
-        """Factor of demand, (..., Z, T) of standard normals: truncated at zero, with mean one."""
-        cv = self.scenario.demand_cv
-        inverse = 1.0 / np.maximum(cv, 1e-12)
-        mass = np.vectorize(lambda x: 0.5 * (1.0 + erf(x / sqrt(2.0))))(inverse)
-        density = np.vectorize(lambda x: exp(-0.5 * min(x, 40.0) ** 2) / sqrt(2.0 * pi))(inverse)
-        return np.asarray(np.maximum(0.0, 1.0 + cv * np.clip(normal, -CLIP, CLIP)) / (mass + cv * density))
-
     def _demand_of_day(self) -> Floats:
-        """Cars per zone and period of this round: (1, Z, T) where all copies are alike, else (B, Z, T)."""
+        """Cars per period and zone of this round: (1, T, Z) where all copies are alike, else (B, T, Z)."""
         if not self.config.demand_noise:
             return self.game.demand
-        shape = (int(self._copies.max()) + 1, *self.scenario.demand.shape)
-        normal = generator(self._seed, self._round, NOISE).standard_normal(shape)[self._copies]
-        return np.ascontiguousarray(self.scenario.demand * self._noise_factor(normal))
+        zones, periods = self.scenario.demand.shape
+        normal = normal_rows(self._copies, zones * periods, self._seed, self._round, NOISE).astype(np.float64)
+        demand = self.scenario.demand * _noise(self.scenario.demand_cv, normal.reshape(-1, zones, periods))
+        return np.ascontiguousarray(demand.transpose(0, 2, 1))
 
     def _show(self, actions: NDArray[np.float32], demand: Floats, first: bool) -> Step:
         """What follows from the actions (B, N, T) at a demand."""
@@ -172,6 +172,22 @@ class Charging:
             awaited=~over,
             info={"prices": prices, "flows": flows, "outside": 1.0 - flows.sum(axis=(1, 2)) / total},
         )
+
+
+def _noise(cv: Floats, normal: Floats | float) -> Floats:
+    """Factors of demand from standard normals: clipped, truncated at zero, and divided by the mean of that.
+
+    Args:
+        cv: (Z, T), coefficients of variation before truncation.
+        normal: (..., Z, T) or one number.
+    """
+
+    def beyond(x: Floats | float) -> Floats:
+        """Mean of a standard normal's excess over x."""
+        return np.asarray(np.exp(-0.5 * np.square(x)) / np.sqrt(2 * np.pi) - x * ndtr(-np.asarray(x)))
+
+    mean = 1.0 + cv * (beyond(np.minimum(1.0 / np.maximum(cv, 1e-12), CLIP)) - beyond(CLIP))
+    return np.asarray(np.maximum(0.0, 1.0 + cv * np.clip(normal, -CLIP, CLIP)) / mean)
 
 
 def _box(high: NDArray[np.float32]) -> spaces.Box:

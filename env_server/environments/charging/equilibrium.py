@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 from env_server.environments.base import PayoffEnvironment
 
 Floats = NDArray[np.float64]
+Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 PROBE: Final = 1e-5
 """Step of the central differences of gradients, in action units; only the speed of convergence hangs on it."""
@@ -33,15 +34,20 @@ def best_response(game: PayoffEnvironment, actions: Floats, agent: int, start: F
     """
     scale = 1.0 / max(1.0, float(np.abs(game.payoff(actions[None], False)[0]).max()))
 
-    def loss(own: Floats) -> tuple[float, Floats]:
+    def loss(own: Vector) -> tuple[float, Floats]:
         joint = actions.copy()
         joint[agent] = own
         payoff, slope = game.payoff(joint[None], True)
-        assert slope is not None
-        return -scale * float(payoff[0, agent]), -scale * slope[0, agent]
+        return -scale * float(payoff[0, agent]), -scale * np.asarray(slope)[0, agent]
 
-    options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 500}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * start.size, options=options)
+    found = minimize(
+        loss,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, 1.0)] * start.size,
+        options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 500},
+    )
     return np.asarray(found.x), -float(found.fun) / scale
 
 
@@ -95,9 +101,8 @@ def _polish(game: PayoffEnvironment, actions: Floats, tolerance: float) -> Float
 
 
 def _slopes(game: PayoffEnvironment, flat: Floats, shape: tuple[int, ...]) -> Floats:
-    slopes = game.payoff(flat.reshape(-1, *shape), True)[1]
-    assert slopes is not None
-    return np.asarray(slopes.reshape(len(flat), -1), dtype=np.float64)
+    slopes = np.asarray(game.payoff(flat.reshape(-1, *shape), True)[1], dtype=np.float64)
+    return slopes.reshape(len(flat), -1)
 
 
 def _hessian(game: PayoffEnvironment, flat: Floats, shape: tuple[int, ...]) -> Floats:

@@ -23,6 +23,7 @@ def facts(config: ChargingConfig, scenario: Scenario) -> dict[str, Any]:
     posted = [None if np.isnan(price) else float(price) for price in scenario.posted]
     return {
         "currency": money,
+        "action": {"title": "price", "unit": f"{money}/kWh", "low": config.price_min, "high": config.price_max},
         "agent_titles": {f"station_{i}": name for i, name in enumerate(scenario.stations)},
         "panels": [
             {
@@ -31,6 +32,7 @@ def facts(config: ChargingConfig, scenario: Scenario) -> dict[str, Any]:
                 "unit": f"{money}/kWh",
                 "labels": labels,
                 "reference": posted,
+                "reference_title": "posted price",
             },
             {
                 "title": "Cars that charge, per period",

@@ -17,6 +17,7 @@ from env_server.environments.charging.lanes import (
     Lanes,
     compiled,
     exponential,
+    inlined,
     load,
     maximum,
     minimum,
@@ -80,7 +81,7 @@ class Work(NamedTuple):
         q: (K, L), flows.
         f: (K, L), the demand F(q) that they cause.
         b: (K, L), exp(-theta * (paid + wait)), on the scale of the period's largest.
-        best: (T, L), logarithm of the scale of b.
+        scale: (T, L), logarithm of the scale of b.
         reach: (3T, L), factors of b for cars of period t that charge a period earlier, at once, or later.
         top: (T, L), logarithm of the scale of c.
         c: (K, L), b as seen from a period: with its neighbours', shifted. Scratch in ``differentiate``.
@@ -100,7 +101,7 @@ class Work(NamedTuple):
     q: Floats
     f: Floats
     b: Floats
-    best: Floats
+    scale: Floats
     reach: Floats
     top: Floats
     c: Floats
@@ -135,13 +136,13 @@ def workspace(game: Game) -> Work:
     )  # fmt: skip
 
 
-@compiled
+@inlined
 def band_width(game: Game) -> int:
     """Flows at most how far apart are coupled, plus one."""
     return game.slope.size * (3 if game.shift > 0.0 else 1)
 
 
-@compiled
+@inlined
 def _power(base: Lanes, exponent: float, scratch: Floats) -> Lanes:
     """base**exponent for base > 0; small integers by multiplication."""
     if exponent == 1.0:
@@ -158,72 +159,57 @@ def _power(base: Lanes, exponent: float, scratch: Floats) -> Lanes:
     return load(scratch, 0)
 
 
-@compiled
+@inlined
 def _attract(game: Game, w: Work) -> None:
     """Fill b, on the scale of each period's largest, and reach and top: exponents never all underflow."""
-    n, periods = game.slope.size, game.energy_cost.size
-    for t in range(periods):
+    n, theta, exponent = game.slope.size, game.theta, game.exponent
+    slope, q, paid, b, scale, scratch = game.slope, w.q, w.paid, w.b, w.scale, w.error
+    for t in range(scale.shape[0]):
         best = splat(-np.inf)
         for k in range(t * n, (t + 1) * n):
-            wait = game.slope[k - t * n] * _power(load(w.q, k), game.exponent, w.error)
-            utility = -game.theta * (load(w.paid, k) + wait)
-            store(w.b, k, utility)
+            utility = -theta * (load(paid, k) + slope[k - t * n] * _power(load(q, k), exponent, scratch))
+            store(b, k, utility)
             best = maximum(best, utility)
-        store(w.best, t, best)
+        store(scale, t, best)
         for k in range(t * n, (t + 1) * n):
-            store(w.b, k, exponential(load(w.b, k) - best))
-    for t in range(periods):
-        _reach(game, w, t)
+            store(b, k, exponential(load(b, k) - best))
 
 
-@compiled
-def _reach(game: Game, w: Work, t: int) -> None:
-    """Fill a period's top and rows 3t, 3t+1, 3t+2 of reach, for charging a period earlier, then, or later."""
-    last = game.energy_cost.size - 1
-    top = load(w.best, t)
-    if game.leave[0] > 0.0:
-        top = maximum(top, splat(0.0))
-    if game.shift > 0.0:
-        away = math.log(game.shift)
-        if t > 0:
-            top = maximum(top, load(w.best, t - 1) + away)
-        if t < last:
-            top = maximum(top, load(w.best, t + 1) + away)
-        store(w.reach, 3 * t, exponential(load(w.best, t - 1) + away - top) if t > 0 else splat(0.0))
-        store(w.reach, 3 * t + 2, exponential(load(w.best, t + 1) + away - top) if t < last else splat(0.0))
-    store(w.reach, 3 * t + 1, exponential(load(w.best, t) - top))
-    store(w.top, t, top)
+@inlined
+def _reach(game: Game, w: Work) -> None:
+    """Fill top, and rows 3t, 3t+1, 3t+2 of reach: for charging a period earlier, at once, or later."""
+    scale, reach, top = w.scale, w.reach, w.top
+    last, shifting, leaving = scale.shape[0] - 1, game.shift > 0.0, game.leave[0] > 0.0
+    away = math.log(max(game.shift, TINY))
+    for t in range(last + 1):
+        best = load(scale, t)
+        if leaving:
+            best = maximum(best, splat(0.0))
+        if shifting and t > 0:
+            best = maximum(best, load(scale, t - 1) + away)
+        if shifting and t < last:
+            best = maximum(best, load(scale, t + 1) + away)
+        store(top, t, best)
+        store(reach, 3 * t + 1, exponential(load(scale, t) - best))
+        if shifting and t > 0:
+            store(reach, 3 * t, exponential(load(scale, t - 1) + away - best))
+        if shifting and t < last:
+            store(reach, 3 * t + 2, exponential(load(scale, t + 1) + away - best))
 
 
-@compiled
-def _offer(game: Game, w: Work, k: int) -> Lanes:
-    """What a car of k's period sees of k's station: b over the periods in reach."""
-    n = game.slope.size
+@inlined
+def _mixed(reach: Floats, values: Floats, k: int, n: int, wide: bool, before: int, after: int) -> Lanes:
+    """Row k of values and, where cars shift, of the periods before and after, times how they reach one another."""
     t = k // n
-    total = load(w.reach, 3 * t + 1) * load(w.b, k)
-    if game.shift > 0.0:
-        if k >= n:
-            total = total + load(w.reach, 3 * t) * load(w.b, k - n)
-        if k + n < w.b.shape[0]:
-            total = total + load(w.reach, 3 * t + 2) * load(w.b, k + n)
+    total = load(reach, 3 * t + 1) * load(values, k)
+    if wide and k >= n:
+        total = total + load(reach, 3 * t + before) * load(values, k - n)
+    if wide and k + n < values.shape[0]:
+        total = total + load(reach, 3 * t + after) * load(values, k + n)
     return total
 
 
-@compiled
-def _demanded(game: Game, w: Work, k: int) -> Lanes:
-    """F of k: b times g over the periods that k is in reach of."""
-    n = game.slope.size
-    t = k // n
-    total = load(w.reach, 3 * t + 1) * load(w.g, k)
-    if game.shift > 0.0:
-        if k >= n:
-            total = total + load(w.reach, 3 * t - 1) * load(w.g, k - n)
-        if k + n < w.b.shape[0]:
-            total = total + load(w.reach, 3 * t + 3) * load(w.g, k + n)
-    return total * load(w.b, k)
-
-
-@compiled
+@inlined
 def _dot(weights: Floats, row: int, values: Floats, first: int) -> Lanes:
     """Sum of a row of weights times as many rows of values, in two chains for the processor to overlap."""
     even, odd = splat(0.0), splat(0.0)
@@ -239,131 +225,136 @@ def _dot(weights: Floats, row: int, values: Floats, first: int) -> Lanes:
 @compiled
 def choose(game: Game, w: Work) -> None:
     """Fill f with the demand that the flows q cause, and error with how far the two are apart."""
-    n, zones = game.pull.shape
     _attract(game, w)
-    leaving = game.leave[0] > 0.0
-    for k in range(w.b.shape[0]):
-        store(w.c, k, _offer(game, w, k))
-    for t in range(game.energy_cost.size):
-        stay = exponential(splat(0.0) - load(w.top, t)) if leaving else splat(0.0)
-        for z in range(zones):
-            total = stay * game.leave[z] + TINY
-            for i in range(n):
-                total = total + game.pull[i, z] * load(w.c, t * n + i)
-            inverse = splat(1.0) / total
-            share = load(w.demand, t * zones + z) * inverse
-            store(w.share, t * zones + z, share)
-            store(w.square, t * zones + z, share * inverse)
-        for i in range(n):
-            store(w.g, t * n + i, _dot(game.pull, i, w.share, t * zones))
+    _reach(game, w)
+    b, c, g, f, q, reach = w.b, w.c, w.g, w.f, w.q, w.reach
+    n, wide = game.slope.size, game.shift > 0.0
+    for k in range(b.shape[0]):
+        store(c, k, _mixed(reach, b, k, n, wide, 0, 2))
+    _share(game, w)
     worst = splat(0.0)
-    for k in range(w.f.shape[0]):
-        flow, q = _demanded(game, w, k), load(w.q, k)
-        store(w.f, k, flow)
-        worst = maximum(worst, maximum(flow - q, q - flow))
+    for k in range(b.shape[0]):
+        flow, old = load(b, k) * _mixed(reach, g, k, n, wide, -1, 3), load(q, k)
+        store(f, k, flow)
+        worst = maximum(worst, maximum(flow - old, old - flow))
     store(w.error, 0, worst)
+
+
+@inlined
+def _share(game: Game, w: Work) -> None:
+    """Fill share, square and g from c."""
+    pull, leave, c, g, top = game.pull, game.leave, w.c, w.g, w.top
+    demand, share, square = w.demand, w.share, w.square
+    (n, zones), leaving = pull.shape, leave[0] > 0.0
+    for t in range(top.shape[0]):
+        stay = exponential(splat(0.0) - load(top, t)) if leaving else splat(0.0)
+        for z in range(zones):
+            total = stay * leave[z] + TINY
+            for i in range(n):
+                total = total + pull[i, z] * load(c, t * n + i)
+            inverse = splat(1.0) / total
+            cars = load(demand, t * zones + z) * inverse
+            store(share, t * zones + z, cars)
+            store(square, t * zones + z, cars * inverse)
+        for i in range(n):
+            store(g, t * n + i, _dot(pull, i, share, t * zones))
 
 
 @compiled
 def linearise(game: Game, w: Work) -> None:
     """Fill band with H = -dF/dcost at the flows last chosen, root, and factor with root * H * root."""
-    n, zones = game.pull.shape
-    periods, width = game.energy_cost.size, band_width(game)
-    for p in range(game.pairs.shape[0]):
+    pairs, curve, square, theta = game.pairs, w.curve, w.square, game.theta
+    zones, periods = pairs.shape[1], game.energy_cost.size
+    for p in range(pairs.shape[0]):
         for t in range(periods):
-            store(w.curve, p * periods + t, -game.theta * _dot(game.pairs, p, w.square, t * zones))
-    _fill_band(game, w)
-    for k in range(w.q.shape[0]):
-        q = load(w.q, k)
-        rise = (game.slope[k % n] * game.exponent) * _power(q, game.exponent, w.error)
-        root = square_root(rise / q)
-        store(w.root, k, root)
-        store(w.band, k * width, load(w.band, k * width) + game.theta * load(w.f, k))
-        for d in range(min(width, k + 1)):
-            store(w.factor, k * width + d, load(w.band, k * width + d) * root * load(w.root, k - d))
-
-
-@compiled
-def _fill_band(game: Game, w: Work) -> None:
-    """Fill band with the part of H that ties pairs of stations i >= j, in periods t >= u that some cars can reach both."""
-    n, periods, width = game.slope.size, game.energy_cost.size, band_width(game)
+            store(curve, p * periods + t, -theta * _dot(pairs, p, square, t * zones))
     for t in range(periods):
-        for u in range(max(0, t + 1 - width // n), t + 1):
-            early, same, late = _ties(game, w, t, u)
-            for i in range(n):
-                for j in range(i + 1):
-                    row = (i * (i + 1) // 2 + j) * periods + t
-                    total = same * load(w.curve, row)
-                    if game.shift > 0.0 and t > 0:
-                        total = total + early * load(w.curve, row - 1)
-                    if u == t and game.shift > 0.0 and t + 1 < periods:
-                        total = total + late * load(w.curve, row + 1)
-                    k, d = t * n + i, (t - u) * n + i - j
-                    store(w.band, k * width + d, total * load(w.b, k) * load(w.b, k - d))
-                    if u < t and j < i:
-                        k, d = t * n + j, (t - u) * n + j - i
-                        store(w.band, k * width + d, total * load(w.b, k) * load(w.b, k - d))
+        for u in range(max(0, t + 1 - band_width(game) // game.slope.size), t + 1):
+            _tie(game, w, t, u)
+    _scale_band(game, w)
 
 
-@compiled
-def _ties(game: Game, w: Work, t: int, u: int) -> tuple[Lanes, Lanes, Lanes]:
-    """How cars of period t - 1, t and t + 1 reach both t and u <= t."""
-    early, same, late = splat(0.0), splat(0.0), splat(0.0)
-    if u == t:
-        same = load(w.reach, 3 * t + 1) * load(w.reach, 3 * t + 1)
-        if game.shift > 0.0 and t > 0:
-            early = load(w.reach, 3 * t - 1) * load(w.reach, 3 * t - 1)
-        if game.shift > 0.0 and t + 1 < game.energy_cost.size:
-            late = load(w.reach, 3 * t + 3) * load(w.reach, 3 * t + 3)
-    elif u == t - 1:
-        same = load(w.reach, 3 * t + 1) * load(w.reach, 3 * t)
-        early = load(w.reach, 3 * t - 1) * load(w.reach, 3 * t - 2)
-    else:
-        early = load(w.reach, 3 * t - 1) * load(w.reach, 3 * t - 3)
-    return early, same, late
+@inlined
+def _scale_band(game: Game, w: Work) -> None:
+    """Complete band's diagonal, and fill root and factor."""
+    q, f, root, band, factor, slope, scratch = w.q, w.f, w.root, w.band, w.factor, game.slope, w.error
+    width, n, exponent, theta = band_width(game), slope.size, game.exponent, game.theta
+    for k in range(q.shape[0]):
+        flow = load(q, k)
+        here = square_root((slope[k % n] * exponent) * _power(flow, exponent, scratch) / flow)
+        store(root, k, here)
+        store(band, k * width, load(band, k * width) + theta * load(f, k))
+        for d in range(min(width, k + 1)):
+            store(factor, k * width + d, load(band, k * width + d) * here * load(root, k - d))
+
+
+@inlined
+def _tie(game: Game, w: Work, t: int, u: int) -> None:
+    """Fill band's entries between period t and u, t - 2 <= u <= t, but for the diagonal's flows.
+
+    They sum over the periods t - 1, t and t + 1 that cars come from how these reach both t and u.
+    """
+    reach, curve, b, band = w.reach, w.curve, w.b, w.band
+    n, periods, width = game.slope.size, game.energy_cost.size, band_width(game)
+    from_early = game.shift > 0.0 and t > 0
+    from_late = game.shift > 0.0 and u == t and t + 1 < periods
+    same = load(reach, 3 * t + 1) * load(reach, 3 * t + 1 + u - t) if t - u < 2 else splat(0.0)
+    early = load(reach, 3 * t - 1) * load(reach, 3 * t - 1 + u - t) if from_early else splat(0.0)
+    late = load(reach, 3 * t + 3) * load(reach, 3 * t + 3) if from_late else splat(0.0)
+    for i in range(n):
+        for j in range(i + 1):
+            row = (i * (i + 1) // 2 + j) * periods + t
+            total = same * load(curve, row)
+            if from_early:
+                total = total + early * load(curve, row - 1)
+            if from_late:
+                total = total + late * load(curve, row + 1)
+            k, d = t * n + i, (t - u) * n + i - j
+            store(band, k * width + d, total * load(b, k) * load(b, k - d))
+            if u < t and j < i:
+                k, d = t * n + j, (t - u) * n + j - i
+                store(band, k * width + d, total * load(b, k) * load(b, k - d))
 
 
 @compiled
 def factorise(game: Game, w: Work) -> None:
     """Factor the band matrix in factor as L D L', with 1/D on the diagonal."""
-    width = band_width(game)
-    size = w.q.shape[0]
+    factor, width, size = w.factor, band_width(game), w.q.shape[0]
     for k in range(size):
         reach = min(width, size - k)
-        inverse = splat(1.0) / load(w.factor, k * width)
-        store(w.factor, k * width, inverse)
+        inverse = splat(1.0) / load(factor, k * width)
+        store(factor, k * width, inverse)
         for d in range(1, reach):
             row = (k + d) * width
-            scaled = load(w.factor, row + d) * inverse
+            scaled = load(factor, row + d) * inverse
             for e in range(1, d + 1):
-                # Columns left of d still hold L D, which is what is to be subtracted here.
-                old = load(w.factor, row + d - e)
-                store(w.factor, row + d - e, old - scaled * load(w.factor, (k + e) * width + e))
+                # Column k still holds L D below this row's entry, which is what is to be subtracted here.
+                old = load(factor, row + d - e)
+                store(factor, row + d - e, old - scaled * load(factor, (k + e) * width + e))
         for d in range(1, reach):
             row = (k + d) * width + d
-            store(w.factor, row, load(w.factor, row) * inverse)
+            store(factor, row, load(factor, row) * inverse)
 
 
 @compiled
 def substitute(game: Game, w: Work) -> None:
     """Solve the factored system for step, in place."""
-    width = band_width(game)
-    size = w.q.shape[0]
+    factor, step, width, size = w.factor, w.step, band_width(game), w.q.shape[0]
     for k in range(size):
-        total = load(w.step, k)
+        total = load(step, k)
         for d in range(1, min(width, k + 1)):
-            total = total - load(w.factor, k * width + d) * load(w.step, k - d)
-        store(w.step, k, total)
+            total = total - load(factor, k * width + d) * load(step, k - d)
+        store(step, k, total)
     for k in range(size - 1, -1, -1):
-        total = load(w.step, k) * load(w.factor, k * width)
+        total = load(step, k) * load(factor, k * width)
         for d in range(1, min(width, size - k)):
-            total = total - load(w.factor, (k + d) * width + d) * load(w.step, k + d)
-        store(w.step, k, total)
+            total = total - load(factor, (k + d) * width + d) * load(step, k + d)
+        store(step, k, total)
 
 
 @compiled
-def newton(game: Game, w: Work, logarithmic: bool) -> None:
-    """Fill step with the relative change of q by Newton's method on log F(q) = log q, or else on F(q) = q."""
+def newton(game: Game, w: Work) -> None:
+    """Fill step with the relative change of q by Newton's method on log F(q) = log q."""
     linearise(game, w)
     width = band_width(game)
     for k in range(w.q.shape[0]):
@@ -371,8 +362,6 @@ def newton(game: Game, w: Work, logarithmic: bool) -> None:
         # Newton needs the logarithm only near one; elsewhere this Pade approximant, within 3 of zero, bounds the step.
         x = minimum(maximum(load(w.f, k), splat(game.least)) / q, splat(1e30))
         log = 3.0 * (x * x - 1.0) / (x * x + 4.0 * x + 1.0)
-        if not logarithmic:
-            log, x = x - 1.0, splat(1.0)
         store(w.factor, k * width, load(w.factor, k * width) + x)
         store(w.step, k, load(w.root, k) * q * x * log)
     factorise(game, w)
@@ -381,38 +370,46 @@ def newton(game: Game, w: Work, logarithmic: bool) -> None:
         store(w.step, k, load(w.step, k) / (load(w.root, k) * load(w.q, k)))
 
 
-@compiled
+@inlined
 def _moved(q: Lanes, move: Lanes) -> Lanes:
-    """q * exp(move) to second order, and positive."""
+    """The flow q * exp(move) to second order, and positive."""
     up, down = maximum(move, splat(0.0)), maximum(splat(0.0) - move, splat(0.0))
     return q * (1.0 + up + 0.5 * up * up) / (1.0 + down + 0.5 * down * down)
 
 
 @compiled
-def fill(game: Game, prices: Floats, demand: Floats, first: int, w: Work) -> None:
-    """Copy a block's prices and demand into lanes, and guess the flows; the last copy fills lanes beyond the batch."""
-    copies, n, periods = prices.shape
+def _spread(demand: Floats, w: Work) -> None:
+    """Copy the one demand there is into all lanes."""
     zones = demand.shape[2]
+    for row in range(w.demand.shape[0]):
+        for lane in range(LANES):
+            w.demand[row, lane] = demand[0, row // zones, row % zones]
+
+
+@compiled
+def fill(game: Game, prices: Floats, demand: Floats, first: int, w: Work) -> None:
+    """Copy a block's prices and own demand into lanes, and guess flows; the last copy fills lanes beyond the batch."""
+    (copies, n, periods), zones = prices.shape, demand.shape[2]
+    paid, q, step, own = w.paid, w.q, w.step, w.demand
     for lane in range(LANES):
         m = min(first + lane, copies - 1)
-        for t in range(periods):
-            for i in range(n):
-                w.paid[t * n + i, lane] = game.energy * prices[m, i, t]
-        if demand.shape[0] > 1 or first == 0:
-            day = m if demand.shape[0] > 1 else 0
-            for row in range(w.demand.shape[0]):
-                w.demand[row, lane] = demand[day, row // zones, row % zones]
-    for k in range(w.q.shape[0]):
-        store(w.step, k, load(w.paid, k) * (1.0 / game.energy) - game.middle)
-    for k in range(w.q.shape[0]):
-        move = _dot(game.trend, k, w.step, 0)
+        for k in range(n * periods):
+            paid[k, lane] = game.energy * prices[m, k % n, k // n]
+        if demand.shape[0] > 1:
+            for row in range(own.shape[0]):
+                own[row, lane] = demand[m, row // zones, row % zones]
+    for k in range(n * periods):
+        store(step, k, load(paid, k) * (1.0 / game.energy) - game.middle)
+    for k in range(n * periods):
+        move = _dot(game.trend, k, step, 0)
         up, down = maximum(move, splat(0.0)), maximum(splat(0.0) - move, splat(0.0))
-        store(w.q, k, maximum(splat(game.least), game.start[k] * (1.0 + up) / (1.0 + down)))
+        # Far from the middle price an exponential would overshoot more than this.
+        store(q, k, maximum(splat(game.least), game.start[k] * (1.0 + up) / (1.0 + down)))
 
 
 @compiled
 def _times_band(game: Game, w: Work, source: Floats, target: Floats) -> None:
-    """target = H source."""
+    """Fill target with H source."""
     size, width = w.q.shape[0], band_width(game)
     for k in range(size):
         total = load(w.band, k * width) * load(source, k)
@@ -433,7 +430,7 @@ def differentiate(game: Game, flows: Floats, slopes: Floats, first: int, w: Work
     size, width = w.q.shape[0], band_width(game)
     for k in range(size):
         for lane in range(LANES):
-            w.q[k, lane] = flows[min(first + lane, copies - 1), k % n, k // n]
+            w.q[k, lane] = max(game.least, flows[min(first + lane, copies - 1), k % n, k // n])
     choose(game, w)
     linearise(game, w)
     for k in range(size):
@@ -470,7 +467,7 @@ def _settle(game: Game, prices: Floats, demand: Floats, flows: Floats, first: in
                 _write(w, lane, flows, first + lane)
         if done[:lanes].all():
             return 0.0
-        newton(game, w, True)
+        newton(game, w)
         for k in range(w.q.shape[0]):
             store(w.q, k, _moved(load(w.q, k), load(w.step, k)))
     worst = 0.0
@@ -503,8 +500,10 @@ def _search(game: Game, prices: Floats, demand: Floats, flows: Floats, m: int, w
 
     To first order a step takes every log(F/q) towards zero, so a short enough one lowers the sum of their squares.
     """
-    day = m if demand.shape[0] > 1 else 0
-    fill(game, prices[m : m + 1], demand[day : day + 1], 0, w)
+    alone = demand[m : m + 1] if demand.shape[0] > 1 else demand
+    fill(game, prices[m : m + 1], alone, 0, w)
+    if demand.shape[0] > 1:
+        _spread(alone, w)
     residual = np.inf
     value = np.empty(LANES)
     for _ in range(SEARCHED_STEPS):
@@ -513,7 +512,7 @@ def _search(game: Game, prices: Floats, demand: Floats, flows: Floats, m: int, w
         if residual <= game.tolerance:
             _write(w, 0, flows, m)
             return 0.0
-        newton(game, w, True)
+        newton(game, w)
         for k in range(w.q.shape[0]):
             for lane in range(LANES):
                 w.step[k, lane] *= 0.5**lane
@@ -532,12 +531,15 @@ def solve_all(game: Game, prices: Floats, demand: Floats, flows: Floats, profits
     """Fill flows, profits and (unless empty) slopes; return the largest residual that missed the tolerance, or 0."""
     w = workspace(game)
     worst = 0.0
+    if demand.shape[0] == 1:
+        _spread(demand, w)
     for first in range(0, prices.shape[0], LANES):
         fill(game, prices, demand, first, w)
         worst = max(worst, _settle(game, prices, demand, flows, first, w))
         for m in range(first, min(first + LANES, prices.shape[0])):
             _earn(game, prices, flows, profits, m)
         if slopes.shape[0] > 0:
+            fill(game, prices, demand, first, w)
             differentiate(game, flows, slopes, first, w)
     return worst
 

@@ -55,7 +55,7 @@ class Scenario:
     @property
     def flow_scale(self) -> float:
         """Mean demand per station and period: the unit of observed flows and of the flow tolerance, in cars."""
-        return float(self.demand.sum()) / (self.detour.shape[1] * self.demand.shape[1])
+        return float(self.demand.sum()) / float(self.detour.shape[1] * self.demand.shape[1])
 
 
 def build(config: ChargingConfig) -> Scenario:
@@ -78,8 +78,10 @@ def great_circle_km(latitude: Floats, longitude: Floats, to_latitude: Floats, to
     """Distance between every point of one list and every point of another by the haversine formula.
 
     Args:
-        latitude: degrees, (A,), with longitude (A,).
-        to_latitude: degrees, (C,), with to_longitude (C,).
+        latitude: degrees, (A,).
+        longitude: degrees, (A,).
+        to_latitude: degrees, (C,).
+        to_longitude: degrees, (C,).
 
     Returns:
         km, (A, C).
@@ -126,8 +128,10 @@ def _chosen(config: ChargingConfig) -> list[int]:
     centre = np.array([config.centre_latitude]), np.array([config.centre_longitude])
     near = [i for i, s in sites.items() if _distance(*centre, [s])[0, 0] <= config.radius_km]
     if len(near) < config.num_stations:
-        raise ValueError(f"num_stations: expected at most {len(near)} within {config.radius_km} km of the centre, "
-                         f"got {config.num_stations}")
+        raise ValueError(
+            f"num_stations: expected at most {len(near)} within {config.radius_km} km of the centre, "
+            f"got {config.num_stations}"
+        )
     energy = {i: sum(sites[i][f"kwh_mean_p{p}"] for p in range(DATA_PERIODS)) for i in near}
     return sorted(near, key=lambda i: (-energy[i], i))[: config.num_stations]
 
@@ -191,7 +195,8 @@ def _brief(config: ChargingConfig) -> Scenario:
     rng = generator(config.layout_seed, 0)
     grid = np.stack(np.meshgrid(np.arange(6), np.arange(4), indexing="ij"), axis=-1).reshape(BRIEF_ZONES, 2)
     place = BRIEF_SPACING_S * (grid + rng.uniform(-0.3, 0.3, grid.shape))
-    home = place[((np.arange(config.num_stations) + 0.5) * BRIEF_ZONES / config.num_stations).astype(np.int64) % BRIEF_ZONES]
+    spread = (np.arange(config.num_stations) + 0.5) / config.num_stations
+    home = place[(spread * BRIEF_ZONES).astype(np.int64)]
     seconds = np.abs(place[:, None, :] - home[None, :, :]).sum(axis=2)
     weight = np.exp(0.4 * rng.standard_normal(BRIEF_ZONES))
     hour = (np.arange(config.num_periods) + 0.5) / config.num_periods
@@ -204,7 +209,7 @@ def _custom(config: ChargingConfig) -> Scenario:
     """Demand and detours as given."""
     rows = {len(row) for row in config.demand}, {len(row) for row in config.detour}
     if any(len(lengths) != 1 or 0 in lengths for lengths in rows) or len(config.demand) != len(config.detour):
-        raise ValueError("demand and detour: expected (zones, periods) and (zones, stations), got ragged or unequal rows")
+        raise ValueError("demand, detour: expected (zones, periods) and (zones, stations), got ragged or unequal rows")
     return _synthetic(config, np.array(config.demand), np.array(config.detour))
 
 

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+
+from trainer.networks import Networks
+
+
+def networks(seed=0, **kwargs):
+    return Networks(3, (5, 7, 2), "silu", torch.Generator().manual_seed(seed), **kwargs)
+
+
+def test_batched_networks_equal_one_network_at_a_time():
+    nets = networks()
+    inputs = torch.randn(3, 4, 5)
+    together = nets(inputs).detach().numpy()
+    for agent in range(3):
+        (w0, b0), (w1, b1) = ((w.numpy().astype(float), b.numpy()) for w, b in nets.member(agent))
+        hidden = inputs[agent].numpy() @ w0 + b0
+        alone = (hidden / (1 + np.exp(-hidden))) @ w1 + b1
+        np.testing.assert_allclose(together[agent], alone, atol=1e-6)
+
+
+def test_weights_are_glorot_uniform():
+    nets = Networks(2, (300, 200, 1), "relu", torch.Generator().manual_seed(1), last_gain=0.1)
+    bound = np.sqrt(6 / 500)
+    first = nets.weights[0].detach().numpy()
+    assert np.abs(first).max() <= bound
+    np.testing.assert_allclose(first.std(), bound / np.sqrt(3), rtol=0.01)
+    assert np.abs(nets.weights[1].detach().numpy()).max() <= 0.1 * np.sqrt(6 / 201)
+    assert not any(bias.any() for bias in nets.biases)
+
+
+def test_follow_is_a_polyak_average():
+    leader, follower = networks(0), networks(1).copy()
+    before = [p.clone() for p in follower.parameters]
+    follower.follow(leader, 0.25)
+    for start, now, goal in zip(before, follower.parameters, leader.parameters, strict=True):
+        torch.testing.assert_close(now, 0.75 * start + 0.25 * goal.detach())
+
+
+def test_state_goes_round_and_misfits_are_refused():
+    one, other = networks(0), networks(1)
+    other.load_state_dict(one.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters, other.parameters, strict=True))
+    wide = Networks(3, (6, 7, 2), "silu", torch.Generator())
+    with pytest.raises(ValueError, match=r"expected shape \[3, 6, 7\], got \[3, 5, 7\]"):
+        wide.load_state_dict(one.state_dict())
+    with pytest.raises(ValueError, match="expected 6 parameters, got 4"):
+        Networks(3, (5, 7, 7, 2), "silu", torch.Generator()).load_state_dict(one.state_dict())
