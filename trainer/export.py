@@ -118,8 +118,8 @@ def _check(model: bytes, seen: Mapping[str, NDArray[Any]], expected: NDArray[np.
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    (mean,) = session.run(["mean"], {path or "observation": values for path, values in seen.items()})
+    runner = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    (mean,) = runner.run(["mean"], {path or "observation": values for path, values in seen.items()})
     error = float(np.abs(mean - expected).max()) if np.isfinite(mean).all() else float("inf")
     if error > TOLERANCE * max(1.0, float(np.abs(expected).max())):
         raise ValueError(f"actor {agent}: expected ONNX actions within {TOLERANCE} of the learner's, got {error}")

@@ -17,7 +17,6 @@ from trainer.algorithms.base import Learner
 from trainer.checkpoint import load_newest, save_checkpoint
 from trainer.collector import Collector, Explore
 from trainer.equilibrium import Verification
-from trainer.exploration import NoiseSchedule
 from trainer.payoff import RemotePayoff
 from trainer.publisher import Publisher
 from trainer.segments import Segment, mean_rewards
@@ -105,8 +104,9 @@ class Training:
 
     async def _round(self) -> None:
         start = time.perf_counter()
-        noise = self._noise()
-        explore = Explore(noise.scale, self.learner.config.unilateral_exploration)
+        config = self.learner.config
+        noise = config.noise_scale(self.progress.round, self.progress.noise_experience)
+        explore = Explore(noise, config.unilateral_exploration)
         segments = await self._collect(self.settings.blocks_per_round, self.settings.num_envs, explore)
         steps = sum(segment.steps for segment in segments)
         losses = await asyncio.to_thread(self._learn, segments, steps)
@@ -120,16 +120,10 @@ class Training:
             "steps_per_second": steps / (time.perf_counter() - start),
             "rewards": self._named(mean_rewards(segments)),
             "versions": {agent: list(version) for agent, version in _serving(self.spec, segments).items()},
-            "noise": noise.scale,
+            "noise": noise,
             "losses": losses,
         }
         self._track("round", row)
-
-    def _noise(self) -> NoiseSchedule:
-        config = self.learner.config
-        return NoiseSchedule(
-            config.noise_initial, config.noise_floor, config.noise_half_life, self.progress.noise_experience
-        )
 
     async def _collect(self, blocks: int, num_envs: int, explore: Explore | None) -> list[Segment]:
         first = self.progress.block

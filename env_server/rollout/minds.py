@@ -45,6 +45,7 @@ class RemoteMinds:
         self._timeout = timeout
         self._memory = [np.zeros((len(copies), 0), np.uint8) for _ in ports]
         self._decided = np.zeros((len(ports), len(copies)), np.uint32)
+        self._in_step = True
         everyone = [np.arange(len(copies))] * len(ports)
         self._frames = [self._frame(link.agents, everyone) for link in links]
 
@@ -59,6 +60,7 @@ class RemoteMinds:
                 frame = self._fill(usual if all_of_them else self._frame(agents, rows), agents, number, step, rows)
                 posted.append((link, agents, frame, await link.post(frame, self._timeout)))
         self._decided += step.awaited.T
+        self._in_step = self._in_step and bool(step.awaited.all())
         failed = []
         for link, agents, frame, answer in posted:
             try:
@@ -95,8 +97,8 @@ class RemoteMinds:
             if self._memory[i].size:
                 part.memory = self._memory[i][rows[i]].tobytes()
             # Copies of event-driven games run at their own pace: their draws are keyed by their own decisions' count.
-            steps = self._decided[i, rows[i]]
-            part.steps = steps.tobytes() if (steps != number).any() else b""
+            if not self._in_step:
+                part.steps = self._decided[i, rows[i]].tobytes()
         return frame
 
     def _take(self, reply: pb.Decisions, agents: Sequence[int], rows: Rows, outcomes: list[Outcome]) -> None:

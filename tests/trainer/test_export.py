@@ -30,14 +30,14 @@ def test_models_equal_the_learner(spec, block, overrides):
     ]
     expected = learner.act(seen)
     for agent, model in enumerate(models):
-        session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-        assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
+        runner = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+        assert [(i.name, i.type, i.shape) for i in runner.get_inputs()] == [
             ("last_round_all_prices", "tensor(float)", ["batch", 3, 2]),
             ("own_charging_flow", "tensor(float)", ["batch", 2]),
         ]
-        (output,) = session.get_outputs()
+        (output,) = runner.get_outputs()
         assert (output.name, output.type, output.shape) == ("mean", "tensor(float)", ["batch", 2])
-        np.testing.assert_allclose(session.run(["mean"], seen[agent])[0], expected[:, agent], atol=1e-5)
+        np.testing.assert_allclose(runner.run(["mean"], seen[agent])[0], expected[:, agent], atol=1e-5)
     assert len(set(models)) == 3
 
 

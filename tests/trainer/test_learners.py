@@ -127,7 +127,7 @@ def test_a_discount_looks_ahead(algorithm, spec, block):
     """Reward 1 everywhere and no end: the value is 1 / (1 - γ)."""
     overrides = {"discount": 0.5, "averaging": 0.2, "updates_per_step": 6.0, "actor_delay": 10**6, "action_scale": 1.0}
     learner = learner_of(algorithm, spec, **overrides)
-    segment = block(0, rewards=lambda actions: np.ones(actions.shape[:3]))
+    segment = block(0, copies=60, rewards=lambda actions: np.ones(actions.shape[:3]))
     agents = tuple(dataclasses.replace(a, terminated=np.zeros_like(a.terminated)) for a in segment.agents)
     learner.add(dataclasses.replace(segment, agents=agents))
     for _ in range(4):
@@ -167,6 +167,16 @@ def test_updates_are_owed_by_experience(spec, block):
     learner.update(24)
     learner.update(24)
     assert learner.updates == 4
+
+
+def test_noise_decays_or_takes_turns():
+    brief = configured("maddpg", "brief", {})
+    assert brief.noise_scale(7, 0) == 0.2
+    assert brief.noise_scale(7, 100) == pytest.approx(0.2 * 0.995**100, rel=1e-3)
+    assert brief.noise_scale(7, 10_000) == 0.02
+    ours = configured("maddpg", "default", {})
+    scales = np.log([ours.noise_scale(number, 0) / 0.03 for number in range(100)]) / np.log(10)
+    assert np.histogram(scales, bins=10, range=(0, 1))[0].tolist() == pytest.approx([10] * 10, abs=1)
 
 
 def test_configuration_is_strict():

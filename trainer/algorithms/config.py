@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trainer.networks import Activation
 
+GOLDEN: Final = 0.6180339887498949
+"""Multiples of the golden ratio, modulo 1, fill the unit interval evenly from the first on."""
+
 
 class DdpgConfig(BaseModel):
     """Settings of the deterministic policy gradient learners. Joint actions count experience, not gradient steps."""
@@ -56,8 +59,11 @@ class DdpgConfig(BaseModel):
     logit_limit: float = Field(4.0, gt=0, description="logits beyond it are penalised")
     logit_penalty: float = Field(0.1, ge=0, description="weight of the squared excess of logits")
     noise_initial: float = Field(0.3, ge=0, description="exploration at first, a share of the action's bounds")
-    noise_floor: float = Field(0.15, ge=0, description="exploration never falls below")
-    noise_half_life: float = Field(2000.0, gt=0, description="joint actions in which exploration halves")
+    noise_floor: float = Field(0.03, gt=0, description="exploration never falls below")
+    noise_half_life: float = Field(30_000.0, gt=0, description="joint actions in which exploration halves")
+    noise_varied: bool = Field(
+        True, description="rounds explore at scales spread log-evenly from the floor up to the decaying scale"
+    )
     unilateral_exploration: bool = Field(True, description="in each copy one agent explores, the others act greedily")
     check_refits: int = Field(10, ge=0, description="most times that critics are refitted on proposals in a check")
     refit_updates: int = Field(100, ge=1, description="critic updates per refit")
@@ -67,6 +73,21 @@ class DdpgConfig(BaseModel):
         description="a proposal that proved to gain more than this share of an agent's payoff is taken over by its "
         "actor, for gradients do not lead out of a plateau; None: never",
     )
+
+    def noise_scale(self, number: int, experienced: int) -> float:
+        """Exploration in a round, as a share of the action's bounds.
+
+        Near the policy small steps show slopes and far away large steps show other hills, so rounds take turns.
+
+        Args:
+            number: of the round.
+            experienced: joint actions since the start, or since exploration was last reset.
+        """
+        top: float = max(self.noise_floor, self.noise_initial * 0.5 ** (experienced / self.noise_half_life))
+        if not self.noise_varied:
+            return top
+        spread: float = (top / self.noise_floor) ** (number * GOLDEN % 1.0)
+        return self.noise_floor * spread
 
 
 _BRIEF: Final[dict[str, Any]] = {
@@ -92,6 +113,7 @@ _BRIEF: Final[dict[str, Any]] = {
     "noise_initial": 0.2,
     "noise_floor": 0.02,
     "noise_half_life": 138.3,
+    "noise_varied": False,
     "unilateral_exploration": False,
     "check_refits": 0,
     "adopt_gain": None,
@@ -101,7 +123,10 @@ fixed reward scale depends on the game, so here too it is found once, from the f
 
 PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "maddpg": {"default": {}, "brief": _BRIEF},
-    "mean_field_ddpg": {"default": {"rival_weight": 0.0, "age_half_life": 2000.0}, "brief": _BRIEF},
+    "mean_field_ddpg": {
+        "default": {"rival_weight": 0.0, "age_half_life": 2000.0, "noise_floor": 0.06},
+        "brief": _BRIEF,
+    },
 }
 """By algorithm and preset, what differs from the fields' own defaults."""
 

@@ -18,16 +18,13 @@ from torch import Tensor
 from trainer.algorithms.base import OwnValues, Situation
 from trainer.algorithms.config import DdpgConfig
 from trainer.algorithms.experience import evaluations, transitions
+from trainer.algorithms.gradients import ADOPT_STEPS, Gradients
 from trainer.algorithms.layout import Layout, Leaves
-from trainer.algorithms.losses import critic_loss, logit_excess, policy_loss, target_value
 from trainer.algorithms.minds import Minds
-from trainer.algorithms.optimiser import Adam
 from trainer.networks import Networks
 from trainer.replay import Floats, Indices, Replay, Transitions, draw
 from trainer.segments import Segment
 from trainer.spec import GameSpec
-
-ADOPT_STEPS, ADOPT_RATE = 150, 3e-3
 
 
 class DdpgLearner:
@@ -50,13 +47,11 @@ class DdpgLearner:
         self.updates = self.experience = 0
         self.look_at(self.layout)
         self._minds = Minds(config, self.layout, self, torch.Generator().manual_seed(seed))
-        self._actor_adam = Adam(self._minds.actor.parameters, config.actor_rate)
-        self._critic_adam = Adam(self._minds.critic.parameters, config.critic_rate)
         self._replay = Replay(config.capacity)
+        self._gradients = Gradients(config, self._minds, self._replay)
         self._draws = np.random.default_rng(seed)
         self._owed = 0.0
         self._ready = False
-        self._own = torch.eye(self.layout.agents, dtype=torch.bool)[:, None, :, None]
 
     @abstractmethod
     def look_at(self, layout: Layout) -> None:
@@ -107,10 +102,11 @@ class DdpgLearner:
         self._owed -= count
         places, seen = self._draw(count, self.config.batch_size, None)
         critic = actor = 0.0
+        pace = self._pace()
         for step in range(count):
-            critic += self._update_critics(places[step])
+            critic += self._gradients.critics(places[step], pace)
             if self.experience >= self.config.actor_delay:
-                actor += self._update_actors(seen[step])
+                actor += self._gradients.actors(seen[step], pace)
         self.updates += count
         return {"critic": critic / max(count, 1), "actor": actor / max(count, 1)}
 
@@ -122,8 +118,13 @@ class DdpgLearner:
         fresh, _ = self._draw(updates, half, newest)
         others, _ = self._draw(updates, half, None)
         for places in np.concatenate([fresh, others], axis=2):
-            self._update_critics(places)
+            self._gradients.critics(places, self._pace())
         self.updates += updates
+
+    def _pace(self) -> float:
+        """Share of the step sizes that remains by now."""
+        half_life = self.config.rate_half_life or np.inf
+        return max(self.config.rate_floor, float(0.5 ** (self.experience / half_life)))
 
     def _draw(self, count: int, size: int, newest: int | None) -> tuple[Indices, Indices]:
         """Places (count, N, size) for critics and (count, actor batch) for actors."""
@@ -132,59 +133,10 @@ class DdpgLearner:
         own = [draw(odds[i], self._draws.random((count, size))) for i in range(n)]
         return np.stack(own, axis=1), draw(odds[n], self._draws.random((count, seen)))
 
-    def _rate(self, rate: float) -> float:
-        half_life = self.config.rate_half_life or np.inf
-        return rate * max(self.config.rate_floor, float(0.5 ** (self.experience / half_life)))
-
-    def _update_critics(self, places: Indices) -> float:
-        replay, minds, config = self._replay, self._minds, self.config
-        y = minds.rewards(replay.own("rewards", places))
-        if config.discount > 0.0:
-            y = target_value(y, config.discount, replay.own("continues", places), self._next_values(places))
-        q = minds.values(minds.critic, replay.own("critic_state", places), replay.take("actions", places))
-        losses = critic_loss(q, y)
-        self._critic_adam.step(losses.sum(), self._rate(config.critic_rate))
-        if config.discount > 0.0:
-            minds.target.follow(minds.critic, config.averaging)
-        return float(losses.detach().mean())
-
-    def _next_values(self, places: Indices) -> Tensor:
-        minds, (n, b) = self._minds, places.shape
-        seen = self._replay.take("next_observations", places)
-        played = minds.play(minds.averaged, seen.permute(2, 0, 1, 3).reshape(n, n * b, -1))
-        joint = played.reshape(n, n, b, -1).permute(1, 2, 0, 3)
-        with torch.no_grad():
-            return minds.values(minds.target, self._replay.own("next_critic_state", places), joint)
-
-    def _update_actors(self, places: Indices) -> float:
-        replay, minds, config = self._replay, self._minds, self.config
-        logits = minds.logits(minds.actor, replay.take("observations", places).transpose(0, 1))
-        own = minds.actions(logits)
-        rivals = own.detach().transpose(0, 1) if config.rivals == "policy" else replay.take("actions", places)
-        joint = torch.where(self._own, own.unsqueeze(2), rivals.unsqueeze(0))
-        minds.critic.differentiable(False)
-        losses = policy_loss(minds.values(minds.critic, replay.take("critic_state", places).transpose(0, 1), joint))
-        excess = config.logit_penalty * logit_excess(logits, config.logit_limit)
-        self._actor_adam.step((losses + excess).sum(), self._rate(config.actor_rate))
-        minds.critic.differentiable(True)
-        minds.averaged.follow(minds.actor, config.averaging)
-        return float(losses.detach().mean())
-
     def adopt(self, actions: NDArray[np.float32], wanted: NDArray[np.bool_]) -> None:
-        """Make the wanted agents' actors play their rows of actions (N, A), wherever they are.
-
-        The others' gradients are zero, with which Adam's first steps do nothing.
-        """
-        minds = self._minds
-        share = (torch.from_numpy(actions) - minds.low) / minds.width
-        goal, mask = share.unsqueeze(1), torch.from_numpy(wanted).float()[:, None, None]
-        adam = Adam(minds.actor.parameters, ADOPT_RATE)
+        """Make the wanted agents' actors play their rows of actions (N, A), wherever they are."""
         _, seen = self._draw(ADOPT_STEPS, 1, None)
-        for step in range(ADOPT_STEPS):
-            observations = self._replay.take("observations", seen[step]).transpose(0, 1)
-            error = torch.sigmoid(minds.logits(minds.actor, observations)) - goal
-            adam.step((mask * error.square()).sum() / error.shape[1], ADOPT_RATE)
-        minds.averaged.follow(minds.actor, 1.0)
+        self._gradients.imitate(seen, torch.from_numpy(actions), torch.from_numpy(wanted))
         self.updates += ADOPT_STEPS
 
     @property
@@ -205,7 +157,7 @@ class DdpgLearner:
         minds = self._minds
 
         def values(own: Tensor) -> Tensor:
-            joint = torch.where(self._own, own.unsqueeze(2), rivals)
+            joint = minds.deviate(own, rivals)
             seen = state.expand(-1, own.shape[1], -1)
             return minds.rewards.inverse(minds.values(minds.critic, seen, joint))
 
@@ -226,8 +178,7 @@ class DdpgLearner:
         return {
             "counts": counts,
             "minds": self._minds.state_dict(),
-            "actor_adam": self._actor_adam.state_dict(),
-            "critic_adam": self._critic_adam.state_dict(),
+            "gradients": self._gradients.state_dict(),
             "replay": self._replay.state_dict(),
             "draws": self._draws.bit_generator.state,
         }
@@ -235,8 +186,7 @@ class DdpgLearner:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on exactly where ``state_dict`` was taken."""
         self._minds.load_state_dict(state["minds"])
-        self._actor_adam.load_state_dict(state.get("actor_adam", {}))
-        self._critic_adam.load_state_dict(state.get("critic_adam", {}))
+        self._gradients.load_state_dict(state["gradients"])
         self._replay.load_state_dict(state["replay"])
         self._draws.bit_generator.state = state["draws"]
         counts = state["counts"]

@@ -52,6 +52,7 @@ class Minds:
         self._view, self._n, self._leak = view, n, config.leak
         self.low, high = torch.from_numpy(layout.low), torch.from_numpy(layout.high)
         self.width = high - self.low
+        self._own = torch.eye(n, dtype=torch.bool)[:, None, :, None]
         self._action_bound = config.action_scale
         self._action_factor = 2.0 * config.action_scale / self.width
 
@@ -75,6 +76,10 @@ class Minds:
         """Actions (N, B, A) at observations (N, B, O), without gradients."""
         with torch.no_grad():
             return self.low + self.width * torch.sigmoid(self.logits(actor, observations))
+
+    def deviate(self, own: Tensor, rivals: Tensor) -> Tensor:
+        """Joint actions (N, B, N, A): in the i-th, agent i plays own[i] of (N, B, A), others as in rivals (B, N, A)."""
+        return torch.where(self._own, own.unsqueeze(2), rivals)
 
     def values(self, critic: Networks, state: Tensor, joint: Tensor) -> Tensor:
         """Scaled values (N, B) at what critics see (N, B, S) or (1, B, S) and joint actions (N, B, N, A)."""
