@@ -45,7 +45,7 @@ def prepare(config: ChargingConfig, scenario: Scenario) -> Game:
         pull=pull,
         pairs=np.ascontiguousarray(pull[rows] * pull[columns]),
         leave=np.exp(scenario.outside - top),
-        demand=np.ascontiguousarray(scenario.demand.T)[None],
+        demand=np.array(scenario.demand.T, order="C")[None],
         energy_cost=scenario.energy_cost.copy(),
         slope=slope,
         exponent=exponent,

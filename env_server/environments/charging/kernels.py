@@ -24,6 +24,7 @@ from env_server.environments.charging.lanes import (
     splat,
     square_root,
     store,
+    written_out,
 )
 
 Floats = NDArray[np.float64]
@@ -352,7 +353,7 @@ def substitute(game: Game, w: Work) -> None:
         store(step, k, total)
 
 
-@compiled
+@written_out
 def newton(game: Game, w: Work) -> None:
     """Fill step with the relative change of q by Newton's method on log F(q) = log q."""
     linearise(game, w)
@@ -420,7 +421,7 @@ def _times_band(game: Game, w: Work, source: Floats, target: Floats) -> None:
         store(target, k, total)
 
 
-@compiled
+@written_out
 def differentiate(game: Game, flows: Floats, slopes: Floats, first: int, w: Work) -> None:
     """Fill a block's slopes: each station's profit differentiated in its own prices.
 
@@ -453,7 +454,7 @@ def differentiate(game: Game, flows: Floats, slopes: Floats, first: int, w: Work
                 slopes[first + lane, i, t] = game.energy * (w.q[k, lane] - w.c[k, lane] + w.g[k, lane])
 
 
-@compiled
+@written_out
 def _settle(game: Game, prices: Floats, demand: Floats, flows: Floats, first: int, w: Work) -> float:
     """Fill a block's flows; the largest residual that missed the tolerance, or 0."""
     lanes = min(LANES, prices.shape[0] - first)
@@ -494,7 +495,7 @@ def _distance(game: Game, w: Work, lane: int) -> float:
     return total
 
 
-@compiled
+@written_out
 def _search(game: Game, prices: Floats, demand: Floats, flows: Floats, m: int, w: Work) -> float:
     """Fill copy m's flows by Newton's method with a line search, each lane trying a length; as ``_settle``.
 

@@ -3,6 +3,8 @@
 Numba's own loops over so few copies stay scalar, as its compiler cannot know that arrays do not overlap. Here a vector
 is a value of its own type with ``+ - * /``, read and written as a row of an array (rows, LANES). No operation mixes
 lanes, and none is contracted or reordered, so a lane's result depends on nothing but the lane, on any machine.
+
+Numba's cache knows a function by the file it stands in: after a change here, touch the files that import from here.
 """
 
 from __future__ import annotations
@@ -29,12 +31,27 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def compiled(function: F) -> F:
     """Compiled by numba, without the interpreter's lock."""
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast(F, njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function))
 
 
 def inlined(function: F) -> F:
     """As ``compiled``, and always merged into its callers: passing a block's arrays costs more than small functions."""
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function))
+    return cast(
+        F,
+        njit(
+            cache=True,
+            nogil=True,
+            error_model="numpy",
+            forceinline=True,
+            no_cpython_wrapper=True,
+            no_cfunc_wrapper=True,
+        )(function),
+    )
+
+
+def written_out(function: F) -> F:
+    """As ``compiled``, but only as part of its callers: a compiled caller would optimise all that it calls once more."""
+    return cast(F, njit(nogil=True, error_model="numpy", inline="always")(function))
 
 
 class _LanesType(types.Type):  # type: ignore[misc]
