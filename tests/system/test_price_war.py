@@ -107,7 +107,7 @@ def test_a_killed_trainer_goes_on_to_the_same_result(finished, tmp_path):
     calm, _ = finished
     run = tmp_path / "war"
     going = subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    _await(lambda: (run / "metrics.jsonl").exists() and any(r["kind"] == "check" for r in metrics(run)), going)
+    _await(lambda: any(run.glob("checkpoint/*.safetensors")), going)
     subprocess.run(["kill", "-9", str(pids(run)["trainer"])], check=True)
     said, _ = going.communicate(timeout=100)
     assert going.returncode == 0, said.decode()
@@ -119,7 +119,7 @@ def test_ctrl_c_stops_everything_and_resume_goes_on(finished, tmp_path):
     calm, _ = finished
     run = tmp_path / "war"
     going = subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    _await(lambda: (run / "metrics.jsonl").exists() and any(r["kind"] == "check" for r in metrics(run)), going)
+    _await(lambda: any(run.glob("checkpoint/*.safetensors")), going)
     running = [pid for pid in pids(run).values() if pid]
     start = time.monotonic()
     going.send_signal(signal.SIGINT)

@@ -50,7 +50,7 @@ def inlined(function: F) -> F:
 
 
 def written_out(function: F) -> F:
-    """As ``compiled``, but only as part of its callers: a compiled caller would optimise all that it calls once more."""
+    """As ``compiled``, but only as part of its callers, each of which would else optimise all that it calls again."""
     return cast(F, njit(nogil=True, error_model="numpy", inline="always")(function))
 
 
