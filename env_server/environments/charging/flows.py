@@ -21,8 +21,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from env_server.environments.charging.blocks import Game
 from env_server.environments.charging.config import ChargingConfig
-from env_server.environments.charging.kernels import Game, solve_all
+from env_server.environments.charging.kernels import solve_all
 from env_server.environments.charging.scenario import Scenario
 
 Floats = NDArray[np.float64]
