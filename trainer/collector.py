@@ -92,7 +92,7 @@ class Collector:
         versions: Mapping[str, Version],
         explore: Explore | None,
     ) -> list[Segment]:
-        """Play the blocks and return them in order.
+        """Play the blocks and return them in order, a large block in several segments.
 
         Args:
             spec: the game.
@@ -105,7 +105,7 @@ class Collector:
             Refused: the request is wrong, or an agent service refused to act.
             Unavailable: processes stayed down for longer than ``patience``.
         """
-        done: dict[int, Segment] = {}
+        done: dict[int, list[Segment]] = {}
         give_up = time.monotonic() + self._patience
         attempt = 0
         while missing := [block for block in blocks if block not in done]:
@@ -119,7 +119,7 @@ class Collector:
             for failure in filter(None, outcomes):
                 await self._pause(failure, give_up)
             attempt += 1
-        return [done[block] for block in blocks]
+        return [segment for block in blocks for segment in done[block]]
 
     def _request(
         self,
@@ -151,14 +151,17 @@ class Collector:
         return request
 
     async def _stream(
-        self, request: pb.CollectRequest, spec: GameSpec, done: dict[int, Segment], server: int
+        self, request: pb.CollectRequest, spec: GameSpec, done: dict[int, list[Segment]], server: int
     ) -> AgoraError | None:
         number = server % len(self._servers)
         try:
             stub = rollout_pb2_grpc.RolloutServiceStub(self._channels[number])
+            parts: list[Segment] = []
             async for item in stub.Collect(request):
                 if item.WhichOneof("kind") == "segment":
-                    done.setdefault(item.segment.block, Segment.from_proto(item.segment, spec))
+                    parts.append(Segment.from_proto(item.segment, spec))
+                    if parts[-1].last:
+                        done[parts[-1].block], parts = parts, []
         except grpc.RpcError as error:
             return explain(error, self._servers[number])
         return None

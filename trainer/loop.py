@@ -138,7 +138,7 @@ class Training:
 
     async def _check(self) -> None:
         """Look at the equilibrium without noise: converged when verified NashConv is small enough."""
-        (segment,) = await self._collect(1, CHECK_ENVS, None)
+        segment = (await self._collect(1, CHECK_ENVS, None))[-1]
         found, learned = await asyncio.to_thread(
             check_equilibrium, self.learner, segment, self.payoff, self.settings.check_starts
         )

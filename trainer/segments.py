@@ -46,9 +46,16 @@ class AgentSegment:
 
 @dataclass(frozen=True)
 class Segment:
-    """One block: global state leaves (T + 1, B, ...) and every agent's part."""
+    """One block, or some of its steps: global state leaves (T + 1, B, ...) and every agent's part.
+
+    Attributes:
+        first_step: number of the first step in the episode.
+        last: whether the block ends here.
+    """
 
     block: int
+    first_step: int
+    last: bool
     state: dict[str, Array]
     agents: tuple[AgentSegment, ...]
 
@@ -70,7 +77,7 @@ class Segment:
             raise Refused(policy_pb2.REASON_SHAPE, "segment.agents", expected, str(len(message.agents)))
         state = _leaves(message.state, leaves(spec.state_space), (shape[0] + 1, shape[1]), "segment.state")
         agents = tuple(_agent(part, spec, i, shape, f"segment.agents[{i}]") for i, part in enumerate(message.agents))
-        return cls(message.block, state, agents)
+        return cls(message.block, message.first_step, message.last, state, agents)
 
 
 def _agent(part: pb.AgentTrajectory, spec: GameSpec, index: int, shape: tuple[int, int], field: str) -> AgentSegment:

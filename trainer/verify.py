@@ -1,30 +1,37 @@
 """An equilibrium check: critics propose deviations, the game judges them, critics learn from it, the truth is found.
 
 A critic is only as good as its experience where it is searched, and a search goes where it errs upwards. So before its
-estimate counts, what it proposes is evaluated and fitted, until search and truth agree.
+estimate counts, what it proposes is evaluated and fitted, until search and truth agree. That is done on copies of the
+critics (see ``trainer.algorithms.appraisal``): the estimate is that of the critics after learning from the check.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agora.randomness import generator
-from trainer.algorithms.base import Learner, Situation
+from trainer.algorithms.base import Learner, OwnValues, Situation
+from trainer.algorithms.probes import Probes
 from trainer.best_response import Payoff, unilateral
 from trainer.equilibrium import Proposal, Verification, critic_best_responses, verify
 from trainer.segments import Segment
 
 SEARCH_STARTS = 20
-AGREEMENT = 0.1
-"""Estimate and truth agree if they differ by at most this share of the larger of the true gain and ``NEGLIGIBLE``."""
-ASIDE = (0.05, 0.1)
-"""Scales of steps aside from a proposal, shares of the action's bounds."""
-RECENT = 512
-NEGLIGIBLE = 0.005
-"""Share of total profit below which gains need not be told apart."""
+AGREEMENT, IMPROVEMENT = 0.1, 0.04
+"""Critics and truth have settled if they differ by at most the first share, and the best gain grew by at most the
+second, of the larger of the true gain and ``SMALL``."""
+TWICE = 2
+"""Turns in a row in which they must."""
+SMALL, NEGLIGIBLE = 0.01, 0.002
+"""Shares of total profit: gains need not be told apart below a tenth of the first, and nothing is worth a further look
+if critics expect and evaluations show less than the second."""
+TRAINING_REFIT = 100
+"""Updates of the critics that train actors, on what a check evaluated."""
+FINEST = 1e-3
+"""Least difference of payoff that critics are fitted to, a share of the mean absolute payoff."""
 
 
 @dataclass
@@ -37,6 +44,7 @@ class _Settled:
         gains: float64 (N,), what they truly gain.
         estimated: sum of gains by the critics, at the last search.
         learned: joint actions whose payoffs were learned from.
+        seen: gains (N,) of everything evaluated.
     """
 
     payoffs: NDArray[np.float64]
@@ -44,20 +52,40 @@ class _Settled:
     gains: NDArray[np.float64]
     estimated: float = 0.0
     learned: int = 1
+    seen: list[NDArray[np.float64]] = field(default_factory=list)
 
     def take_in(self, actions: NDArray[np.float32], gains: NDArray[np.float64]) -> None:
         """Keep what is better than the best so far."""
         better = gains > self.gains
         self.actions[better], self.gains[better] = actions[better], gains[better]
         self.learned += len(actions)
+        self.seen.append(gains)
+
+    @property
+    def total(self) -> float:
+        """All that is at stake: the sum of absolute payoffs."""
+        return float(np.abs(self.payoffs).sum())
+
+    @property
+    def gain(self) -> float:
+        """What the best deviations truly gain together."""
+        return float(self.gains.sum())
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """Differences of payoff (N,) that matter."""
+        found = np.std([np.zeros_like(self.gains), *self.seen], axis=0)
+        least = max(FINEST * self.total / len(self.gains), float(np.finfo(np.float32).tiny))
+        spread: NDArray[np.float64] = np.maximum(found, least)
+        return spread
 
 
 def check_equilibrium(learner: Learner, segment: Segment, payoff: Payoff, starts: int) -> tuple[Verification, int]:
     """Judge what the agents did last in the first copy of a noise-free block.
 
     Args:
-        learner: its critics are refitted on the deviations that they propose; an actor adopts a deviation that proved
-            to gain much.
+        learner: copies of its critics are refitted on the deviations that they propose, which also enter its replay;
+            an actor adopts a deviation that proved to gain much.
         segment: the noise-free block.
         payoff: the game's own.
         starts: uniform starts of the search for true best responses, per agent. What that search finds is only
@@ -69,6 +97,8 @@ def check_equilibrium(learner: Learner, segment: Segment, payoff: Payoff, starts
     situation = Situation.last_of(segment)
     draws = generator(0, learner.updates)
     settled = _settle(learner, situation, payoff, draws)
+    if learner.config.check_refits:
+        learner.refit(settled.learned, TRAINING_REFIT)
     low, high = (bound.astype(np.float64) for bound in (learner.layout.low, learner.layout.high))
     shape = (len(situation.actions), starts, len(low))
     candidates = np.concatenate([settled.actions[:, None], draws.uniform(low, high, shape)], axis=1)
@@ -80,52 +110,54 @@ def check_equilibrium(learner: Learner, segment: Segment, payoff: Payoff, starts
 
 def _settle(learner: Learner, situation: Situation, payoff: Payoff, draws: np.random.Generator) -> _Settled:
     """Propose, judge and refit until critics and truth agree, or the configured number of refits is spent."""
-    agents = np.arange(len(situation.actions))
     payoffs, _ = payoff(situation.actions[None].astype(np.float64), False)
     learner.add_evaluations(situation, situation.actions[None], payoffs)
-    settled = _Settled(payoffs[0], situation.actions.copy(), np.zeros(len(agents)))
-    learner.refit(RECENT, learner.config.refit_updates)
-    for left in range(learner.config.check_refits, -1, -1):
-        before = float(settled.gains.sum())
-        proposal = _propose(learner, situation, settled, draws)
-        for tried in _probes(learner, situation, proposal, draws):
-            joint = unilateral(situation.actions, tried)
-            judged, _ = payoff(joint.astype(np.float64), False)
-            learner.add_evaluations(situation, joint, judged)
-            settled.take_in(tried, judged[agents, agents] - settled.payoffs)
-        settled.estimated = float(proposal.gains.sum())
-        if _agree(settled, before):
+    settled = _Settled(payoffs[0], situation.actions.copy(), np.zeros(len(situation.actions)))
+    refits, updates = learner.config.check_refits, learner.config.refit_updates
+    critics = learner.appraiser(situation)
+    probes = Probes(learner.layout.low, learner.layout.high, len(situation.actions), draws)
+    if refits:
+        _judge(learner, situation, payoff, settled, probes.first(situation.actions))
+    calm = 0
+    for _ in range(max(refits, 1)):
+        if refits:
+            critics.refit(settled.learned, updates, settled.spread, draws)
+        proposal = _propose(learner, critics.own_values, situation, settled, draws)
+        settled.estimated, before = float(proposal.gains.sum()), settled.gain
+        share = before / settled.total if settled.total > 0.0 else np.inf
+        _judge(learner, situation, payoff, settled, probes.next(proposal.actions, settled.actions, share))
+        calm = calm + 1 if _agree(settled, before) else 0
+        if calm == TWICE or max(settled.estimated, settled.gain) < NEGLIGIBLE * settled.total:
             break
-        if left:
-            learner.refit(settled.learned, learner.config.refit_updates)
     return settled
 
 
-def _propose(learner: Learner, situation: Situation, settled: _Settled, draws: np.random.Generator) -> Proposal:
+def _judge(
+    learner: Learner, situation: Situation, payoff: Payoff, settled: _Settled, tried: list[NDArray[np.float32]]
+) -> None:
+    """Evaluate deviations, (N, A) each, and learn from them."""
+    agents = np.arange(len(situation.actions))
+    joint = np.concatenate([unilateral(situation.actions, actions) for actions in tried])
+    judged, _ = payoff(joint.astype(np.float64), False)
+    learner.add_evaluations(situation, joint, judged)
+    own = judged.reshape(len(tried), len(agents), -1)[:, agents, agents]
+    for actions, earned in zip(tried, own, strict=True):
+        settled.take_in(actions, earned - settled.payoffs)
+
+
+def _propose(
+    learner: Learner, values: OwnValues, situation: Situation, settled: _Settled, draws: np.random.Generator
+) -> Proposal:
     low, high = learner.layout.low, learner.layout.high
     uniform = draws.uniform(low, high, (len(situation.actions), SEARCH_STARTS, len(low))).astype(np.float32)
     starts = np.concatenate([settled.actions[:, None], uniform], axis=1)
-    return critic_best_responses(learner.own_values(situation), situation.actions, low, high, starts)
-
-
-def _probes(
-    learner: Learner, situation: Situation, proposal: Proposal, draws: np.random.Generator
-) -> list[NDArray[np.float32]]:
-    """What is evaluated, each (N, A): the proposals, as far again beyond them, and steps aside from them."""
-    low, high = learner.layout.low, learner.layout.high
-    step = proposal.actions - situation.actions
-    tried = [proposal.actions, proposal.actions + step]
-    for scale in ASIDE:
-        aside = draws.standard_normal(step.shape).astype(np.float32) * scale * (high - low)
-        tried.append(proposal.actions + aside)
-    return [np.clip(actions, low, high).astype(np.float32) for actions in tried]
+    return critic_best_responses(values, situation.actions, low, high, starts)
 
 
 def _agree(settled: _Settled, before: float) -> bool:
-    """Whether critics expect what was truly gained, and the last round gained little more than those before it."""
-    true = float(settled.gains.sum())
-    slack = AGREEMENT * max(true, NEGLIGIBLE * float(np.abs(settled.payoffs).sum()))
-    return abs(settled.estimated - true) <= slack and true - before <= slack
+    """Whether critics expect what was truly gained, and the last turn gained little more than those before it."""
+    least = max(settled.gain, SMALL * settled.total)
+    return abs(settled.estimated - settled.gain) <= AGREEMENT * least and settled.gain - before <= IMPROVEMENT * least
 
 
 def _adopt(learner: Learner, settled: _Settled) -> None:

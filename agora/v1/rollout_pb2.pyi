@@ -190,7 +190,7 @@ class CollectResponse(_message.Message):
     SUMMARY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def segment(self) -> Global___Segment:
-        """A block."""
+        """A block, or a part of one."""
 
     @_builtins.property
     def summary(self) -> Global___CollectSummary:
@@ -214,7 +214,9 @@ Global___CollectResponse: _TypeAlias = CollectResponse  # noqa: Y015
 
 @_typing.final
 class Segment(_message.Message):
-    """The trajectories of one block. T steps, B copies. A segment is known by (run, block): learn from it once."""
+    """The trajectories of one block, or of some of its steps where the whole would be a large message. T steps, B copies.
+    A segment is known by (run, block, first_step): learn from it once.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -224,6 +226,8 @@ class Segment(_message.Message):
     NUM_ENVS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     AGENTS_FIELD_NUMBER: _builtins.int
+    FIRST_STEP_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     """The run."""
     block: _builtins.int
@@ -232,6 +236,10 @@ class Segment(_message.Message):
     """T."""
     num_envs: _builtins.int
     """B."""
+    first_step: _builtins.int
+    """The number of the first step in the episode; 0 unless the block comes in parts, which follow one another."""
+    last: _builtins.bool
+    """Whether the block ends here."""
     @_builtins.property
     def state(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]:
         """The leaves of the global state before each step and after the last: (T + 1, B, ...)."""
@@ -249,10 +257,12 @@ class Segment(_message.Message):
         num_envs: _builtins.int = ...,
         state: _abc.Iterable[_tensor_pb2.Tensor] | None = ...,
         agents: _abc.Iterable[Global___AgentTrajectory] | None = ...,
+        first_step: _builtins.int = ...,
+        last: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "block", b"block", "num_envs", b"num_envs", "run", b"run", "state", b"state", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "block", b"block", "first_step", b"first_step", "last", b"last", "num_envs", b"num_envs", "run", b"run", "state", b"state", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

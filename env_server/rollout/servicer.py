@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from agora.channels import MAX_MESSAGE_BYTES
 from agora.codec import to_tensor
+from agora.errors import Refused
 from agora.spaces import Space, leaves, ordered
-from agora.v1 import rollout_pb2 as pb, rollout_pb2_grpc, tensor_pb2
+from agora.v1 import policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, tensor_pb2
 from env_server.environments.base import Environment, Values
 from env_server.rollout.collect import Collection, Workshop
 from env_server.rollout.trajectory import AgentTrajectory, Trajectory
+
+PART_BYTES = MAX_MESSAGE_BYTES // 4
+"""A block is sent in parts of this size; both sides hold a part twice for a moment."""
 
 
 class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
@@ -25,8 +30,25 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         """Play blocks and stream them."""
         collection = await Collection.prepare(request, self._workshop)
         async for trajectory in collection.play():
-            yield pb.CollectResponse(segment=_segment(request.run, trajectory, collection.environment))
+            for first, end in _parts(trajectory):
+                segment = _segment(request.run, trajectory.part(first, end), collection.environment)
+                segment.first_step, segment.last = first, end == trajectory.steps
+                yield pb.CollectResponse(segment=segment)
         yield pb.CollectResponse(summary=collection.summary)
+
+
+def _parts(trajectory: Trajectory) -> list[tuple[int, int]]:
+    """First and end of as many steps as go into one message.
+
+    Raises:
+        Refused: one step alone is too large.
+    """
+    step_bytes = 1 + trajectory.nbytes // trajectory.steps
+    size = PART_BYTES // step_bytes
+    if not size:
+        expected = f"at most {PART_BYTES} bytes for one step of all copies"
+        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "environment.num_envs", expected, f"{step_bytes} bytes")
+    return [(first, min(first + size, trajectory.steps)) for first in range(0, trajectory.steps, size)]
 
 
 def _segment(run: str, trajectory: Trajectory, environment: Environment) -> pb.Segment:

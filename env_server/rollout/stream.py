@@ -23,7 +23,7 @@ class AgentStream:
         self.stale = 0
         self._call = call
         self._writing = asyncio.Lock()
-        self._awaited: dict[int, asyncio.Future[pb.Decisions]] = {}
+        self._awaited: dict[int, tuple[asyncio.Future[pb.Decisions], asyncio.TimerHandle]] = {}
         self._reader: asyncio.Task[None] | None = None
 
     @classmethod
@@ -77,23 +77,30 @@ class AgentStream:
         sequence = frame.decisions.sequence
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[pb.Decisions] = loop.create_future()
-        self._awaited[sequence] = answer
-        timer = loop.call_later(timeout, self._expire, sequence, timeout)
-        answer.add_done_callback(lambda _: timer.cancel())
+        self._awaited[sequence] = (answer, loop.call_later(timeout, self._expire, sequence, timeout))
         try:
             async with self._writing:
                 await self._call.write(frame)
         except (grpc.RpcError, asyncio.InvalidStateError) as error:
-            self._awaited.pop(sequence, None)
-            answer.cancel()
+            self._settle(sequence)
             raise Unavailable(self.address, "the stream broke") from error
         return answer
 
     def _expire(self, sequence: int, timeout: float) -> None:
-        answer = self._awaited.pop(sequence, None)
-        if answer is not None and not answer.done():
+        answer = self._settle(sequence)
+        if self._writing.locked():
+            # A peer that does not read fills its window, and then a write would wait for ever.
+            self._call.cancel()
+        if answer is not None:
             expected = f"an answer within {timeout:.3f} s"
             answer.set_exception(Refused(policy_pb2.REASON_DEADLINE, self.address, expected, "none", retryable=True))
+
+    def _settle(self, sequence: int) -> asyncio.Future[pb.Decisions] | None:
+        """Stop waiting for an answer; its future, unless nobody waits for it any more."""
+        answer, timer = self._awaited.pop(sequence, (None, None))
+        if timer is not None:
+            timer.cancel()
+        return None if answer is None or answer.done() else answer
 
     async def _read(self) -> None:
         why = "closed the stream"
@@ -103,15 +110,16 @@ class AgentStream:
         except grpc.RpcError as error:
             why = str(explain(error, self.address))
         finally:
-            for answer in self._awaited.values():
-                if not answer.done():
+            for sequence in list(self._awaited):
+                answer = self._settle(sequence)
+                if answer is not None:
                     answer.set_exception(Unavailable(self.address, why))
 
     def _deliver(self, message: pb.ActResponse) -> None:
         refused = message.WhichOneof("kind") == "refusal"
         sequence = message.refusal.sequence if refused else message.decisions.sequence
-        answer = self._awaited.pop(sequence, None)
-        if answer is None or answer.done():
+        answer = self._settle(sequence)
+        if answer is None:
             self.stale += 1
             STALE.inc()
         elif refused:

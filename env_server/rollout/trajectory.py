@@ -58,6 +58,34 @@ class Trajectory:
         """T."""
         return len(self.agents[0].reward)
 
+    @property
+    def nbytes(self) -> int:
+        """Size of everything that a learner gets."""
+        agents = (value for agent in self.agents for value in vars(agent).values())
+        return sum(_nbytes(value) for value in (self.state, *agents))
+
+    def part(self, first: int, end: int) -> Trajectory:
+        """Steps ``first`` to ``end`` - 1, without copying."""
+        agents = [
+            AgentTrajectory(**{name: _cut(value, first, end, name) for name, value in vars(agent).items()})
+            for agent in self.agents
+        ]
+        state, info = _cut(self.state, first, end, "state"), _cut(self.info, first, end, "info")
+        return Trajectory(self.block, self.copies, state, info, agents)
+
+
+def _nbytes(value: Any) -> int:
+    return sum(map(_nbytes, value.values())) if isinstance(value, dict) else getattr(value, "nbytes", 0)
+
+
+def _cut(value: Any, first: int, end: int, name: str) -> Any:
+    """Steps of a leaf or of named leaves; what is seen has one moment more than steps."""
+    if isinstance(value, dict):
+        return {path: _cut(leaf, first, end, name) for path, leaf in value.items()}
+    if isinstance(value, str):
+        return value
+    return value[first : end + 1 if name in ("state", "observation") else end]
+
 
 @dataclass
 class AgentDecisions:

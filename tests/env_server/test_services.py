@@ -5,6 +5,7 @@ import json
 import signal
 import threading
 import time
+from itertools import pairwise
 
 import duckdb
 import grpc
@@ -192,6 +193,34 @@ def test_a_frozen_service_costs_one_deadline_and_its_late_answer_is_dropped(serv
     action = from_tensor(segments[0].agents[1].action[0])
     assert (action[0] == 0.5).all() and (action[1] == 0.5).all()
     assert (from_tensor(segments[0].agents[0].acted) == 1).all()
+
+
+def test_a_service_that_stays_frozen_never_holds_up_a_step_even_when_its_window_is_full(server, minds):
+    game = env_pb.EnvironmentSpec(name="charging", config_json='{"episode_rounds": 16}', num_envs=6000)
+    with mind("station_1") as frozen:
+        seats = {**minds, "station_1": [frozen.address]}
+        quick = {"deadline_us": 400_000, "fallback": pb.FALLBACK_REPEAT_LAST, "num_blocks": 1, "environment": game}
+        collect(server, request(minds, **quick))
+        frozen.process.send_signal(signal.SIGSTOP)
+        start = time.monotonic()
+        segments, summary = collect(server, request(seats, **quick))
+        taken = time.monotonic() - start
+        frozen.process.send_signal(signal.SIGCONT)
+    acted = np.concatenate([from_tensor(segment.agents[1].acted) for segment in segments])
+    assert acted.shape == (16, 6000) and (acted == 2).all() and summary.substituted_actions >= 16 * 6000
+    assert 6.0 <= taken < 40.0
+
+
+def test_a_large_block_comes_in_parts(server, minds):
+    game = env_pb.EnvironmentSpec(name="charging", config_json='{"episode_rounds": 20}', num_envs=1500)
+    segments, summary = collect(server, request(minds, environment=game, num_blocks=1))
+    assert len(segments) > 1 and summary.blocks == 1
+    ends = [segment.first_step + segment.steps for segment in segments]
+    assert [segment.first_step for segment in segments] == [0, *ends[:-1]] and ends[-1] == 20
+    assert [segment.last for segment in segments] == [False] * (len(segments) - 1) + [True]
+    for before, after in pairwise(segments):
+        assert np.array_equal(from_tensor(before.state[0])[-1], from_tensor(after.state[0])[0])
+        assert np.array_equal(from_tensor(before.state[1])[-1][:, 2], from_tensor(before.agents[2].action[0])[-1])
 
 
 def test_who_is_not_there_is_named_or_substituted(server, minds):

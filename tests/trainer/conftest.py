@@ -105,6 +105,6 @@ def block():
             )
             for i in range(STATIONS)
         )
-        return Segment(0, {"last_round_all_prices": prices, "charging_flows": flows}, agents)
+        return Segment(0, 0, True, {"last_round_all_prices": prices, "charging_flows": flows}, agents)
 
     return make

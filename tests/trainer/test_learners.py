@@ -93,7 +93,7 @@ def test_learning_finds_the_best_action(algorithm, spec, block):
     segment = block(99)
     seen = [{path: values[0] for path, values in agent.observation.items()} for agent in segment.agents]
     np.testing.assert_allclose(learner.act(seen).mean(axis=0), goal, atol=0.12)
-    values = learner.own_values(Situation.last_of(segment))(torch.from_numpy(goal)[:, None])
+    values = learner.appraiser(Situation.last_of(segment)).own_values(torch.from_numpy(goal)[:, None])
     np.testing.assert_allclose(values.detach().numpy(), 0.0, atol=0.3)
 
 
@@ -133,7 +133,7 @@ def test_a_discount_looks_ahead(algorithm, spec, block):
     for _ in range(4):
         learner.update(24)
     situation = Situation.last_of(segment)
-    value = learner.own_values(situation)(torch.from_numpy(situation.actions)[:, None])
+    value = learner.appraiser(situation).own_values(torch.from_numpy(situation.actions)[:, None])
     np.testing.assert_allclose(value.detach().numpy(), 2.0, atol=0.15)
 
 

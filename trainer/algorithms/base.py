@@ -44,6 +44,19 @@ class Situation:
         return cls(pick(segment.state), [pick(part.observation) for part in agents], actions)
 
 
+class Appraiser(Protocol):
+    """Critics that can be fitted further without changing the learner."""
+
+    def refit(self, newest: int, updates: int, spread: NDArray[np.float64], draws: np.random.Generator) -> None:
+        """Fit mostly to the newest transitions; ``spread`` (N,) are the differences of payoff that matter."""
+        ...
+
+    @property
+    def own_values(self) -> OwnValues:
+        """Each agent's critic as a function of its own action."""
+        ...
+
+
 class Learner(Protocol):
     """Critics and actors of all agents of a game."""
 
@@ -75,8 +88,8 @@ class Learner(Protocol):
         """Greedy actions (K, N, A) at observation leaves (K, ...) per agent."""
         ...
 
-    def own_values(self, situation: Situation) -> OwnValues:
-        """Each agent's critic as a function of its own action, at a situation."""
+    def appraiser(self, situation: Situation) -> Appraiser:
+        """Copies of the critics, to judge own actions at a situation."""
         ...
 
     def actor_layers(self, index: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -65,8 +65,10 @@ class DdpgConfig(BaseModel):
         True, description="rounds explore at scales spread log-evenly from the floor up to the decaying scale"
     )
     unilateral_exploration: bool = Field(True, description="in each copy one agent explores, the others act greedily")
-    check_refits: int = Field(10, ge=0, description="most times that critics are refitted on proposals in a check")
-    refit_updates: int = Field(100, ge=1, description="critic updates per refit")
+    check_refits: int = Field(
+        12, ge=0, description="most times that copies of the critics are refitted on proposals in a check; 0: never"
+    )
+    refit_updates: int = Field(300, ge=1, description="updates per refit of those copies")
     adopt_gain: float | None = Field(
         0.05,
         gt=0,

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.algorithms.base import OwnValues, Situation
+from trainer.algorithms.appraisal import Appraiser
+from trainer.algorithms.base import Situation
 from trainer.algorithms.config import DdpgConfig
 from trainer.algorithms.experience import evaluations, transitions
 from trainer.algorithms.gradients import ADOPT_STEPS, Gradients
@@ -150,18 +151,12 @@ class DdpgLearner:
         played: NDArray[np.float32] = self._minds.play(self.acting, seen).transpose(0, 1).numpy()
         return np.ascontiguousarray(played)
 
-    def own_values(self, situation: Situation) -> OwnValues:
-        """Each agent's critic as a function of its own action, at a situation, in reward units."""
+    def appraiser(self, situation: Situation) -> Appraiser:
+        """Copies of the critics, to judge own actions at a situation."""
         state = torch.from_numpy(self.critic_state(situation.state, situation.observations)).transpose(0, 1)
-        rivals = torch.from_numpy(situation.actions)
-        minds = self._minds
-
-        def values(own: Tensor) -> Tensor:
-            joint = minds.deviate(own, rivals)
-            seen = state.expand(-1, own.shape[1], -1)
-            return minds.rewards.inverse(minds.values(minds.critic, seen, joint))
-
-        return values
+        fits = self._ready and self.config.discount == 0.0
+        half_life = self.config.age_half_life or np.inf
+        return Appraiser(self._minds, self._replay, half_life, fits, state, torch.from_numpy(situation.actions))
 
     def actor_layers(self, index: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Weights (in, out) and biases (out,) of the actor that acts, scales folded in; its head is a sigmoid."""
