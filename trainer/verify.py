@@ -23,8 +23,10 @@ SEARCH_STARTS = 20
 AGREEMENT, IMPROVEMENT = 0.1, 0.04
 """Critics and truth have settled if they differ by at most the first share, and the best gain grew by at most the
 second, of the larger of the true gain and ``SMALL``."""
-TWICE = 2
-"""Turns in a row in which they must."""
+CALM, CALM_FAR, FAR = 2, 3, 0.1
+"""Turns in a row in which they must; more where gains exceed the third, a share of total profit, for plateaus mislead."""
+LAST = 3
+"""Turns after those configured, in which only proposals are evaluated, to undo what critics still imagine."""
 SMALL, NEGLIGIBLE = 0.01, 0.002
 """Shares of total profit: gains need not be told apart below a tenth of the first, and nothing is worth a further look
 if critics expect and evaluations show less than the second."""
@@ -119,15 +121,17 @@ def _settle(learner: Learner, situation: Situation, payoff: Payoff, draws: np.ra
     if refits:
         _judge(learner, situation, payoff, settled, probes.first(situation.actions))
     calm = 0
-    for _ in range(max(refits, 1)):
+    for turn in range(refits + LAST if refits else 1):
         if refits:
             critics.refit(settled.learned, updates, settled.spread, draws)
         proposal = _propose(learner, critics.own_values, situation, settled, draws)
         settled.estimated, before = float(proposal.gains.sum()), settled.gain
         share = before / settled.total if settled.total > 0.0 else np.inf
-        _judge(learner, situation, payoff, settled, probes.next(proposal.actions, settled.actions, share))
+        tried = probes.next(proposal.actions, settled.actions, share)
+        _judge(learner, situation, payoff, settled, tried if turn < refits else tried[:1])
         calm = calm + 1 if _agree(settled, before) else 0
-        if calm == TWICE or max(settled.estimated, settled.gain) < NEGLIGIBLE * settled.total:
+        wanted = 1 if turn >= refits else CALM_FAR if share > FAR else CALM
+        if calm >= wanted or max(settled.estimated, settled.gain) < NEGLIGIBLE * settled.total:
             break
     return settled
 

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -55,15 +53,6 @@ def test_same_actor_same_bytes_and_a_new_architecture_gets_its_own_graph(spec, b
     again = exporter.export_all(trained(spec, block))
     assert first == again
     assert len(other[0]) < len(first[0])
-
-
-def test_a_version_is_cheap(spec, block):
-    learner, exporter = trained(spec, block), ActorExporter()
-    exporter.export_all(learner)
-    start = time.process_time()
-    for _ in range(10):
-        exporter.export_all(learner)
-    assert (time.process_time() - start) / 30 < 0.005
 
 
 def test_a_wrong_model_is_refused(spec, block, monkeypatch):
