@@ -89,9 +89,11 @@ class Training:
         while not progress.converged:
             await self._publish()
             progress.seconds = time.monotonic() - started
-            if progress.round - progress.checked_round >= self.settings.check_every:
+            spent = progress.environment_steps >= self.settings.max_environment_steps
+            unchecked = progress.round - progress.checked_round
+            if unchecked >= self.settings.check_every or (spent and unchecked):
                 await self._check()
-            elif progress.environment_steps >= self.settings.max_environment_steps:
+            elif spent:
                 return self._end("budget")
             else:
                 await self._round()
