@@ -24,7 +24,7 @@ AGREEMENT, IMPROVEMENT = 0.1, 0.04
 """Critics and truth have settled if they differ by at most the first share, and the best gain grew by at most the
 second, of the larger of the true gain and ``SMALL``."""
 CALM, CALM_FAR, FAR = 2, 3, 0.1
-"""Turns in a row in which they must; more where gains exceed the third, a share of total profit, for plateaus mislead."""
+"""Turns in a row in which they must; more where gains exceed the third, a share of total profit: plateaus mislead."""
 LAST = 3
 """Turns after those configured, in which only proposals are evaluated, to undo what critics still imagine."""
 SMALL, NEGLIGIBLE = 0.01, 0.002

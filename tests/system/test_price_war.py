@@ -71,7 +71,7 @@ def test_the_log_holds_every_step_once_with_the_version_that_acted(finished):
     assert rows == distinct
     rounds = [row for row in metrics(run) if row["kind"] == "round"]
     checks = [row for row in metrics(run) if row["kind"] == "check"]
-    assert blocks == len(rounds) + len(checks)
+    assert blocks == len(rounds) + len(checks) and checks[-1]["round"] == rounds[-1]["round"]
     versions = duckdb.sql(
         f'select block, min("station_2.policy_step"), max("station_2.policy_step") from {log} group by 1 order by 1'
     ).fetchall()
