@@ -51,8 +51,8 @@ class Outcome:
     seconds: float
 
 
-def play(folder: Path, name: str, victim: str | None, moment: float) -> Outcome:
-    """Run the experiment; ``moment`` seconds after training began, kill ``victim``."""
+def play(folder: Path, name: str, victim: str | None, steps: int = 0, delay: float = 0.0) -> Outcome:
+    """Run the experiment; ``delay`` seconds after it learned from ``steps`` joint actions, kill ``victim``."""
     command = [sys.executable, "-m", "deploy.cli", "run", str(ROOT / "examples" / "melbourne.yaml")]
     command += ["--runs-dir", str(folder), "--name", name]
     for setting in SETTINGS:
@@ -60,8 +60,8 @@ def play(folder: Path, name: str, victim: str | None, moment: float) -> Outcome:
     start = time.monotonic()
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if victim is not None:
-        _await_training(folder / name, run)
-        time.sleep(moment)
+        _await_steps(folder / name, run, steps)
+        time.sleep(delay)
         os.kill(_processes(folder / name)[victim]["pid"], signal.SIGKILL)
     _, said = run.communicate(timeout=LIMIT_SECONDS)
     if run.returncode:
@@ -69,13 +69,13 @@ def play(folder: Path, name: str, victim: str | None, moment: float) -> Outcome:
     return _outcome(folder / name, time.monotonic() - start)
 
 
-def _await_training(run_folder: Path, run: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60.0
+def _await_steps(run_folder: Path, run: subprocess.Popen[bytes], steps: int) -> None:
+    until = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < until and run.poll() is None:
-        if any(row["kind"] == "round" for row in _metrics(run_folder)):
+        if any(row["kind"] == "round" and row["environment_steps"] >= steps for row in _metrics(run_folder)):
             return
         time.sleep(0.05)
-    raise RuntimeError(f"{run_folder.name}: training did not begin")
+    raise RuntimeError(f"{run_folder.name}: ended before {steps} joint actions")
 
 
 def _processes(run_folder: Path) -> dict[str, Any]:
@@ -103,10 +103,16 @@ def run(quick: bool) -> list[Row]:
     draws = np.random.default_rng(0)
     found: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        calm = play(Path(folder), "calm", None, 0.0)
+        calm = play(Path(folder), "calm", None)
         for victim in VICTIMS[:1] if quick else VICTIMS:
             outcomes = [
-                play(Path(folder), f"{victim}-{n}", victim, float(draws.uniform(0.0, 0.5 * calm.seconds)))
+                play(
+                    Path(folder),
+                    f"{victim}-{n}",
+                    victim,
+                    int(draws.integers(0.8 * BUDGET)),
+                    float(draws.uniform(0, 0.3)),
+                )
                 for n in range(1 if quick else 10)
             ]
             found += _rows(victim, calm, outcomes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -20,7 +22,8 @@ from env_server.environments.base import Environment, Step
 from env_server.rollout.decisions import Answer, middle
 from env_server.rollout.trajectory import AgentDecisions, Recorder, Trajectory, join
 
-MAX_STEPS = 1_000_000
+QUICK_SECONDS = 0.003
+"""An event loop may be held up so long; handing a step to a thread and back takes about a tenth of a millisecond."""
 
 
 class Minds(Protocol):
@@ -62,7 +65,13 @@ class Block:
 
 
 async def play_group(
-    environment: Environment, copies: NDArray[np.uint32], minds: Minds, block: Block, workers: Executor
+    environment: Environment,
+    copies: NDArray[np.uint32],
+    minds: Minds,
+    block: Block,
+    workers: Executor,
+    *,
+    alone: bool,
 ) -> Trajectory:
     """Play one episode in each copy.
 
@@ -72,21 +81,26 @@ async def play_group(
         minds: who decides.
         block: which block; its ``substituted`` is counted up.
         workers: where the environment computes, so that frames of other groups move meanwhile.
+        alone: there are no other groups, so a step that takes less than ``QUICK_SECONDS`` need not change threads.
 
     Raises:
         Refused, Unavailable: a decision failed and ``block.abort`` is set.
     """
     loop = asyncio.get_running_loop()
     recorder = Recorder(block.number, copies)
-    step = environment.reset(block.environment_seed, copies)
+    step = await loop.run_in_executor(workers, environment.reset, block.environment_seed, copies)
     recorder.before.append(step)
-    for number in range(MAX_STEPS):
+    quick = False
+    for number in itertools.count():
         if not step.awaited.any():
             break
         rows = _awaited_rows(step)
         answers = await minds.decide(number, step, rows)
         decisions = _executed(environment, block, recorder, answers, rows)
-        step = await loop.run_in_executor(workers, environment.step, [d.action for d in decisions])
+        actions = [decision.action for decision in decisions]
+        started = time.perf_counter()
+        step = environment.step(actions) if quick else await loop.run_in_executor(workers, environment.step, actions)
+        quick = alone and time.perf_counter() - started < QUICK_SECONDS
         recorder.decisions.append(decisions)
         recorder.before.append(step)
     return recorder.finish()
@@ -109,7 +123,8 @@ async def play_block(
     first = np.cumsum([0] + [group.num_envs for group in groups])
     numbers = [np.arange(low, high, dtype=np.uint32) for low, high in pairwise(first)]
     tasks = [
-        play_group(group, copies, seat(copies), block, workers) for group, copies in zip(groups, numbers, strict=True)
+        play_group(group, copies, seat(copies), block, workers, alone=len(groups) == 1)
+        for group, copies in zip(groups, numbers, strict=True)
     ]
     if len(tasks) == 1:
         return await tasks[0]

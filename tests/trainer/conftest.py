@@ -7,11 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from scipy.optimize import brentq
 
 from trainer.segments import AgentSegment, Segment
 from trainer.spec import GameSpec
+
+torch.set_num_threads(1)  # as the trainer does: on nets this small more threads only wait for each other
 
 STATIONS, PERIODS = 3, 2
 

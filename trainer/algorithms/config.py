@@ -126,7 +126,13 @@ fixed reward scale depends on the game, so here too it is found once, from the f
 PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "maddpg": {"default": {}, "brief": _BRIEF},
     "mean_field_ddpg": {
-        "default": {"rival_weight": 0.0, "age_half_life": 2000.0, "noise_floor": 0.06},
+        "default": {
+            "rival_weight": 0.0,
+            "age_half_life": 800.0,
+            "noise_floor": 0.06,
+            "actor_rate": 5e-4,
+            "critic_rate": 2e-3,
+        },
         "brief": _BRIEF,
     },
 }
