@@ -110,7 +110,7 @@ def run(quick: bool) -> list[Row]:
                     Path(folder),
                     f"{victim}-{n}",
                     victim,
-                    int(draws.integers(0.8 * BUDGET)),
+                    int(draws.integers(8 * BUDGET // 10)),
                     float(draws.uniform(0, 0.3)),
                 )
                 for n in range(1 if quick else 10)

@@ -25,7 +25,7 @@ from env_server.rollout.runner import Block, play_block
 from env_server.rollout.stream import PROTOCOL_VERSION
 from env_server.rollout.trajectory import Trajectory
 
-COPIES_PER_GROUP = 64
+COPIES_PER_GROUP = 100000
 """From twice so many copies on, a block's copies step in two groups, so that one computes while the other's agents
 decide. Below that, frames cost more than they hide."""
 CAPABILITIES = (
