@@ -34,7 +34,7 @@ CONFIG = '{"episode_rounds": 5, "demand_noise": true}'
 NOISE = 0.15
 REPLICAS = 3
 SIZES = (1, 6, 64, 130)
-"""Copies; from 128 on, a block is stepped in two groups."""
+"""Copies."""
 
 
 def run(quick: bool) -> list[Row]:
@@ -86,10 +86,10 @@ def _services(stack: ExitStack, folder: Path) -> dict[str, list[str]]:
 
 def _digest_here(policies: Sequence[OnnxPolicy], seed: int, number: int, num_envs: int) -> str:
     environment = make(environment_pb2.EnvironmentSpec(name="charging", config_json=CONFIG, num_envs=num_envs))
-    block = Block(seed, number)
+    block, copies = Block(seed, number), np.arange(num_envs, dtype=np.uint32)
     with ThreadPoolExecutor(1) as workers:
         trajectory = asyncio.run(
-            play_block([environment], lambda c: LocalMinds(environment, policies, block, c, NOISE), block, workers)
+            play_block(environment, copies, LocalMinds(environment, policies, block, copies, NOISE), block, workers)
         )
     return _digest(trajectory)
 

@@ -6,7 +6,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from env_server.rollout.collect import CAPABILITIES
 from env_server.rollout.decisions import agent_specs, ports_for
 from env_server.rollout.link import AgentLink
 from env_server.rollout.minds import RemoteMinds
-from env_server.rollout.runner import Block, Minds, _awaited_rows, _executed
+from env_server.rollout.runner import Block, Minds, awaited_rows, executed
 from env_server.rollout.trajectory import Recorder, Trajectory
 from tests.support.models import price_model
 
@@ -37,23 +37,33 @@ NOISE = 0.1
 SEED = 11
 AGENTS = tuple(f"station_{i}" for i in range(4))
 Seats = dict[str, str]
+STEP_TARGET = 1.25
+INFORMATION = "for information"
 
 
 @contextmanager
-def agent_services() -> Iterator[tuple[Seats, list[OnnxPolicy]]]:
+def onnx_services() -> Iterator[tuple[Seats, list[OnnxPolicy]]]:
     """Four services with an ONNX policy each, and the same policies here."""
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        services, policies = {}, []
-        for i, agent in enumerate(AGENTS):
-            model = price_model(seed=i)
-            path = Path(folder) / f"{agent}.onnx"
+    models = [price_model(seed=i) for i in range(len(AGENTS))]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{agent}.onnx" for agent in AGENTS]
+        for path, model in zip(paths, models, strict=True):
             path.write_bytes(model)
-            policies.append(load(Source(model=model)))
-            services[agent] = Service("agent_services", ["--policy-id", agent, "--model", str(path)]).start(wait=False)
+        with started([["--model", str(path)] for path in paths]) as seats:
+            yield seats, [load(Source(model=model)) for model in models]
+
+
+@contextmanager
+def started(arguments: Sequence[Sequence[str]]) -> Iterator[Seats]:
+    """An agent service for each agent, with further arguments."""
+    with ExitStack() as stack:
+        services = {}
+        for agent, more in zip(AGENTS, arguments, strict=True):
+            services[agent] = Service("agent_services", ["--policy-id", agent, *more]).start(wait=False)
             stack.callback(services[agent].stop)
         for service in services.values():
             service.wait()
-        yield {agent: service.address for agent, service in services.items()}, policies
+        yield {agent: service.address for agent, service in services.items()}
 
 
 def game(num_envs: int) -> environment_pb2.EnvironmentSpec:
@@ -68,9 +78,9 @@ async def play_here(environment: Environment, minds: Minds, block: Block) -> Tra
     step = environment.reset(block.environment_seed, copies)
     recorder = Recorder(block.number, copies, [step])
     for number in range(ROUNDS):
-        rows = _awaited_rows(step)
+        rows = awaited_rows(step)
         answers = await minds.decide(number, step, rows)
-        decisions = _executed(environment, block, recorder, answers, rows)
+        decisions = executed(environment, block, recorder, answers, rows)
         step = environment.step([d.action for d in decisions])
         recorder.decisions.append(decisions)
         recorder.before.append(step)
@@ -133,7 +143,7 @@ async def step_seconds(seats: Seats, num_envs: int, repeats: int) -> list[tuple[
     for link in links:
         await link.open(10.0)
     minds = RemoteMinds(links, ports, copies, 0, 10.0)
-    rows = _awaited_rows(step)
+    rows = awaited_rows(step)
     part = agent_pb2.Observations()
     ports[0].begin(part, copies, rows[0])
     ports[0].observe(part, step, rows[0])
@@ -163,24 +173,53 @@ async def step_seconds(seats: Seats, num_envs: int, repeats: int) -> list[tuple[
 
 def run(quick: bool) -> list[Row]:
     """Measure."""
+    repeats = 3 if quick else 9
     rows = []
-    with agent_services() as (seats, policies):
+    with onnx_services() as (seats, policies), started([["--policy", "scripted:fixed_price"]] * 4) as plain:
         for num_envs, target in ((64, 0.8), (256, 0.9)):
-            found = throughput(seats, policies, num_envs, 3 if quick else 9)
-            ratios = [there / here for here, there, _ in found]
-            held = statistics.median(ratios) >= target
-            rows.append(Row(f"services / in process, {num_envs} copies", ratios, "x", f">= {target}", held))
-            logged = [log / there for _, there, log in found]
-            rows.append(Row(f"with log / without, {num_envs} copies", logged, "x", "for information", True))
-            rows.append(
-                Row(f"services, {num_envs} copies", [t for _, t, _ in found], "steps/s", "for information", True)
-            )
-        for num_envs in (64, 256):
-            costs = uvloop.run(step_seconds(seats, num_envs, 3 if quick else 9))
-            ratios = [full / bare for full, bare, _ in costs]
-            held = statistics.median(ratios) <= 1.25
-            rows.append(Row(f"step / bare grpcio ping-pong, {num_envs} copies", ratios, "x", "<= 1.25", held))
-            aio = [full / bare for full, _, bare in costs]
-            rows.append(Row(f"step / bare grpc.aio ping-pong, {num_envs} copies", aio, "x", "for information", True))
-            rows.append(Row(f"step, {num_envs} copies", [1e3 * f for f, _, _ in costs], "ms", "for information", True))
+            found = throughput(seats, policies, num_envs, repeats)
+            thinking = uvloop.run(step_seconds(seats, num_envs, repeats))
+            bare = uvloop.run(step_seconds(plain, num_envs, repeats))
+            rows += _throughput_rows(num_envs, target, found, statistics.median(aio for _, _, aio in bare))
+            rows += _step_rows(num_envs, thinking, bare)
     return rows
+
+
+def _throughput_rows(
+    num_envs: int, target: float, found: Sequence[tuple[float, float, float]], ping: float
+) -> list[Row]:
+    """Ratios, and what they could be at most on one core: a bare ping-pong added to every step in process."""
+    ratios = [there / here for here, there, _ in found]
+    steps = [num_envs / here for here, _, _ in found]
+    name = f"{num_envs} copies"
+    return [
+        Row(f"services / in process, {name}", ratios, "x", f">= {target}", statistics.median(ratios) >= target),
+        Row(f"the same with a bare ping-pong, {name}", [s / (s + ping) for s in steps], "x", INFORMATION, True),
+        Row(f"with log / without, {name}", [log / there for _, there, log in found], "x", INFORMATION, True),
+        Row(f"a step in process, {name}", [1e3 * s for s in steps], "ms", INFORMATION, True),
+        Row(f"services, {name}", [there for _, there, _ in found], "steps/s", INFORMATION, True),
+    ]
+
+
+Costs = Sequence[tuple[float, float, float]]
+
+
+def _step_rows(num_envs: int, thinking: Costs, plain: Costs) -> list[Row]:
+    """A step's frames and answers against bare ping-pongs, which decide nothing: so does a fixed price."""
+    ratios = [full / sync for full, sync, _ in plain]
+    name = f"{num_envs} copies"
+    held = statistics.median(ratios) <= STEP_TARGET
+    onnx = [full / sync for full, sync, _ in thinking]
+    return [
+        Row(f"step, fixed prices / bare grpcio ping-pong, {name}", ratios, "x", f"<= {STEP_TARGET}", held),
+        Row(f"step, ONNX and noise / bare grpcio ping-pong, {name}", onnx, "x", INFORMATION, True),
+        Row(
+            f"step, fixed prices / bare grpc.aio ping-pong, {name}",
+            [f / a for f, _, a in plain],
+            "x",
+            INFORMATION,
+            True,
+        ),
+        Row(f"step, fixed prices, {name}", [1e3 * f for f, _, _ in plain], "ms", INFORMATION, True),
+        Row(f"step, ONNX and noise, {name}", [1e3 * f for f, _, _ in thinking], "ms", INFORMATION, True),
+    ]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agora.errors import Refused, Unavailable
 from agora.v1 import agent_pb2, policy_pb2, rollout_pb2 as pb
@@ -25,9 +24,6 @@ from env_server.rollout.runner import Block, play_block
 from env_server.rollout.stream import PROTOCOL_VERSION
 from env_server.rollout.trajectory import Trajectory
 
-COPIES_PER_GROUP = 100000
-"""From twice so many copies on, a block's copies step in two groups, so that one computes while the other's agents
-decide. Below that, frames cost more than they hide."""
 CAPABILITIES = (
     agent_pb2.CAPABILITY_ACTION_MASK,
     agent_pb2.CAPABILITY_MEMORY,
@@ -50,34 +46,30 @@ class Workshop:
 class Collection:
     """One ``Rollout.Collect``: ``play`` is iterated once, then ``summary`` is complete."""
 
-    def __init__(self, request: pb.CollectRequest, workshop: Workshop, groups: Mapping[Hashable, Environment]) -> None:
-        """See ``prepare``; ``groups`` are environments that together hold all copies."""
+    def __init__(self, request: pb.CollectRequest, workshop: Workshop, environment: Environment) -> None:
+        """See ``prepare``."""
         self.summary = pb.CollectSummary()
+        self.environment = environment
         self._request = request
         self._workshop = workshop
         self._timeout = request.deadline_us / 1e6
         self._aborts = request.fallback != pb.FALLBACK_REPEAT_LAST
-        self._groups = groups
-        self.environment: Environment = next(iter(groups.values()))
         self._policies = {seat.agent: seat.policy for seat in request.seats}
         self._links = self._take_links()
         self._log = self._open_log()
 
     @classmethod
     async def prepare(cls, request: pb.CollectRequest, workshop: Workshop) -> Collection:
-        """Check the request and build what it needs; environments are built off the event loop.
+        """Check the request and build what it needs; an environment is built off the event loop.
 
         Raises:
             Refused: a field of the request is wrong.
         """
         _check(request)
-        game, pool = request.environment, workshop.environments
-        groups: dict[Hashable, Environment] = {}
-        for number, size in enumerate(group_sizes(game.num_envs)):
-            key = (game.name, game.config_json, size, number)
-            found = pool.find(key)
-            groups[key] = await asyncio.to_thread(make, game, size) if found is None else found
-        return cls(request, workshop, groups)
+        environment = workshop.environments.find(_key(request))
+        if environment is None:
+            environment = await asyncio.to_thread(make, request.environment)
+        return cls(request, workshop, environment)
 
     def _take_links(self) -> dict[bytes, AgentLink]:
         request = self._request
@@ -145,19 +137,16 @@ class Collection:
     async def _give_back(self) -> None:
         for key, link in self._links.items():
             await self._workshop.links.give(key, link)
-        for game, environment in self._groups.items():
-            await self._workshop.environments.give(game, environment)
+        await self._workshop.environments.give(_key(self._request), self.environment)
 
     async def _play_one(self, number: int, links: Sequence[AgentLink]) -> Trajectory:
         request = self._request
         exploration = request.exploration if request.HasField("exploration") else None
+        copies = np.arange(request.environment.num_envs, dtype=np.uint32)
+        ports = ports_for(self.environment, self._policies, exploration, copies)
+        minds = RemoteMinds(links, ports, copies, number, self._timeout)
         block = Block(request.seed, number, abort=self._aborts)
-
-        def seat(copies: NDArray[np.uint32]) -> RemoteMinds:
-            ports = ports_for(self.environment, self._policies, exploration, copies)
-            return RemoteMinds(links, ports, copies, number, self._timeout)
-
-        trajectory = await play_block(list(self._groups.values()), seat, block, self._workshop.workers)
+        trajectory = await play_block(self.environment, copies, minds, block, self._workshop.workers)
         self.summary.substituted_actions += block.substituted
         return trajectory
 
@@ -176,8 +165,6 @@ def _check(request: pb.CollectRequest) -> None:
         raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, "seats", "every agent once", str(agents))
 
 
-def group_sizes(num_envs: int) -> list[int]:
-    """How a block's copies are spread over groups."""
-    if num_envs < 2 * COPIES_PER_GROUP:
-        return [num_envs]
-    return [num_envs - num_envs // 2, num_envs // 2]
+def _key(request: pb.CollectRequest) -> Hashable:
+    game = request.environment
+    return game.name, game.config_json, game.num_envs

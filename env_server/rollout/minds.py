@@ -19,7 +19,7 @@ Outcome = Answer | AgoraError | None
 
 
 class RemoteMinds:
-    """Asks agent services for decisions and carries their policies' memory, for one group of copies in one block."""
+    """Asks agent services for decisions and carries their policies' memory, for one block."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class RemoteMinds:
         Args:
             links: the agent services; together they answer for all agents.
             ports: one per agent.
-            copies: numbers of the group's copies, uint32 (B,).
+            copies: their numbers, uint32 (B,).
             block: the block's number.
             timeout: seconds a service may take for a frame.
         """

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -20,14 +19,14 @@ from agora.spaces import leaves
 from agora.v1 import policy_pb2
 from env_server.environments.base import Environment, Step
 from env_server.rollout.decisions import Answer, middle
-from env_server.rollout.trajectory import AgentDecisions, Recorder, Trajectory, join
+from env_server.rollout.trajectory import AgentDecisions, Recorder, Trajectory
 
 QUICK_SECONDS = 0.003
 """An event loop may be held up so long; handing a step to a thread and back takes about a tenth of a millisecond."""
 
 
 class Minds(Protocol):
-    """Who decides for the agents of one group of copies in one block: agent services, or policies in this process."""
+    """Who decides for the agents of one block: agent services, or policies in this process."""
 
     async def decide(
         self, number: int, step: Step, rows: Sequence[NDArray[np.intp]]
@@ -64,27 +63,20 @@ class Block:
         return int(generator(self.seed, self.number).integers(2**63))
 
 
-async def play_group(
-    environment: Environment,
-    copies: NDArray[np.uint32],
-    minds: Minds,
-    block: Block,
-    workers: Executor,
-    *,
-    alone: bool,
+async def play_block(
+    environment: Environment, copies: NDArray[np.uint32], minds: Minds, block: Block, workers: Executor
 ) -> Trajectory:
     """Play one episode in each copy.
 
     Args:
         environment: holds len(copies) copies.
-        copies: their numbers in the block.
+        copies: their numbers.
         minds: who decides.
         block: which block; its ``substituted`` is counted up.
-        workers: where the environment computes, so that frames of other groups move meanwhile.
-        alone: there are no other groups, so a step that takes less than ``QUICK_SECONDS`` need not change threads.
+        workers: where the environment computes, unless a step takes less than ``QUICK_SECONDS``.
 
     Raises:
-        Refused, Unavailable: a decision failed and ``block.abort`` is set.
+        Refused: a decision failed and ``block.abort`` is set.
     """
     loop = asyncio.get_running_loop()
     recorder = Recorder(block.number, copies)
@@ -94,62 +86,34 @@ async def play_group(
     for number in itertools.count():
         if not step.awaited.any():
             break
-        rows = _awaited_rows(step)
+        rows = awaited_rows(step)
         answers = await minds.decide(number, step, rows)
-        decisions = _executed(environment, block, recorder, answers, rows)
+        decisions = executed(environment, block, recorder, answers, rows)
         actions = [decision.action for decision in decisions]
         started = time.perf_counter()
         step = environment.step(actions) if quick else await loop.run_in_executor(workers, environment.step, actions)
-        quick = alone and time.perf_counter() - started < QUICK_SECONDS
+        quick = time.perf_counter() - started < QUICK_SECONDS
         recorder.decisions.append(decisions)
         recorder.before.append(step)
     return recorder.finish()
 
 
-async def play_block(
-    groups: Sequence[Environment], seat: Callable[[NDArray[np.uint32]], Minds], block: Block, workers: Executor
-) -> Trajectory:
-    """Play one block whose copies are spread over ``groups``, which step independently of each other.
-
-    Randomness is keyed by copy number, so the grouping does not change a byte; it lets one group's environment
-    compute while another group's agents decide.
-
-    Args:
-        groups: environments; the first holds the lowest copies.
-        seat: makes the minds of a group from its copies' numbers.
-        block: which block.
-        workers: where the environments compute.
-    """
-    first = np.cumsum([0] + [group.num_envs for group in groups])
-    numbers = [np.arange(low, high, dtype=np.uint32) for low, high in pairwise(first)]
-    tasks = [
-        play_group(group, copies, seat(copies), block, workers, alone=len(groups) == 1)
-        for group, copies in zip(groups, numbers, strict=True)
-    ]
-    if len(tasks) == 1:
-        return await tasks[0]
-    try:
-        async with asyncio.TaskGroup() as running:
-            parts = [running.create_task(task) for task in tasks]
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
-    return join([part.result() for part in parts])
-
-
-def _awaited_rows(step: Step) -> list[NDArray[np.intp]]:
+def awaited_rows(step: Step) -> list[NDArray[np.intp]]:
+    """Per agent, the places of the copies that await it."""
     if step.awaited.all():
         everyone = np.arange(len(step.awaited))
         return [everyone] * step.awaited.shape[1]
     return [np.flatnonzero(column) for column in step.awaited.T]
 
 
-def _executed(
+def executed(
     environment: Environment,
     block: Block,
     recorder: Recorder,
     answers: Sequence[Answer | AgoraError | None],
     rows: Sequence[NDArray[np.intp]],
 ) -> list[AgentDecisions]:
+    """What is executed in a step: the answers, and the fallback's actions where there are none."""
     copies = environment.num_envs
     decisions = []
     for index, answer in enumerate(answers):

@@ -1,4 +1,4 @@
-"""What happened in one block of episodes, as arrays: recorded step by step, joined over groups of copies."""
+"""What happened in one block of episodes, as arrays, recorded step by step."""
 
 from __future__ import annotations
 
@@ -159,42 +159,3 @@ class Recorder:
 
 def _stack(steps: Sequence[Values]) -> dict[str, Array]:
     return {path: np.stack([leaves[path] for leaves in steps]) for path in steps[0]} if steps else {}
-
-
-def join(parts: Sequence[Trajectory]) -> Trajectory:
-    """One trajectory of several groups of copies of the same block; shorter ones are filled up as not awaited."""
-    if len(parts) == 1:
-        return parts[0]
-    steps = max(part.steps for part in parts)
-
-    def beside(arrays: Sequence[Array], length: int) -> Array:
-        return np.concatenate([_lengthen(array, length) for array in arrays], axis=1)
-
-    def leaves(values: Sequence[Mapping[str, Array]], length: int) -> dict[str, Array]:
-        return {path: beside([v[path] for v in values], length) for path in values[0]}
-
-    def agent(members: Sequence[AgentTrajectory]) -> AgentTrajectory:
-        flat: dict[str, Any] = {
-            name: beside([getattr(m, name) for m in members], steps)
-            for name in ("log_prob", "reward", "terminated", "truncated", "acted", "version")
-        }
-        return AgentTrajectory(
-            observation=leaves([m.observation for m in members], steps + 1),
-            action_mask=leaves([m.action_mask for m in members], steps),
-            action=leaves([m.action for m in members], steps),
-            policy_id=next((m.policy_id for m in members if m.policy_id), ""),
-            **flat,
-        )
-
-    return Trajectory(
-        block=parts[0].block,
-        copies=np.concatenate([part.copies for part in parts]),
-        state=leaves([part.state for part in parts], steps + 1),
-        info=leaves([part.info for part in parts], steps),
-        agents=[agent(members) for members in zip(*(part.agents for part in parts), strict=True)],
-    )
-
-
-def _lengthen(array: Array, length: int) -> Array:
-    missing = length - len(array)
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) if missing else array

@@ -1,4 +1,4 @@
-"""The rollout loop: who is asked when, what is recorded, and that grouping copies changes nothing."""
+"""The rollout loop: who is asked when, what is recorded, and what happens when somebody fails."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -72,18 +72,18 @@ class Echo:
         return answers
 
 
-def play(sizes, abort=True, number=7, asked=None, kind=Echo, **fault):
+def play(copies, abort=True, number=7, asked=None, kind=Echo, **fault):
     block = Block(seed=3, number=number, abort=abort)
-    asked = [] if asked is None else asked
-    with ThreadPoolExecutor(2) as workers:
-        groups = [Relay(EnvironmentConfig(), size) for size in sizes]
-        played = play_block(groups, lambda copies: kind(number, copies, asked, **fault), block, workers)
-        return asyncio.run(played), block
+    copies = np.array(copies, np.uint32)
+    minds = kind(number, copies, [] if asked is None else asked, **fault)
+    with ThreadPoolExecutor(1) as workers:
+        environment = Relay(EnvironmentConfig(), len(copies))
+        return asyncio.run(play_block(environment, copies, minds, block, workers)), block
 
 
 def test_only_awaited_rows_are_asked():
     asked = []
-    play([4], asked=asked)
+    play(range(4), asked=asked)
     everyone = (0, 1, 2, 3)
     assert [ask for ask in asked if ask[1] == 0] == [
         (0, 0, everyone), (1, 0, everyone), (2, 0, everyone), (3, 0, (1, 2)), (4, 0, (2,)),
@@ -92,7 +92,7 @@ def test_only_awaited_rows_are_asked():
 
 
 def test_what_happened_is_recorded():
-    trajectory, _ = play([4])
+    trajectory, _ = play(range(4))
     first, second = trajectory.agents
     assert trajectory.steps == 5 and trajectory.state[""].shape == (6, 4)
     assert second.acted.tolist() == [[0] * 4, [1] * 4, [0] * 4, [0, 1, 1, 0], [0] * 4]
@@ -106,32 +106,33 @@ def test_what_happened_is_recorded():
     assert first.terminated.sum(axis=0).tolist() == [3, 2, 1, 3]
 
 
-@pytest.mark.parametrize("sizes", [[2, 2], [1, 3], [1, 1, 1, 1]])
-def test_grouping_copies_changes_nothing(sizes):
-    whole, _ = play([4])
-    parts, _ = play(sizes)
-    lived = whole.agents[0].acted > 0
-    for mine, theirs in zip(whole.agents, parts.agents, strict=True):
-        for name in ("log_prob", "reward", "acted", "version"):
-            assert np.array_equal(getattr(mine, name)[lived], getattr(theirs, name)[lived]), name
-        assert np.array_equal(mine.action[""][lived], theirs.action[""][lived])
-        assert np.array_equal(mine.observation[""][:-1][lived], theirs.observation[""][:-1][lived])
+def test_a_copy_does_not_depend_on_its_company():
+    whole, _ = play(range(4))
+    together, _ = play([3, 1])
+    for place, copy in enumerate([3, 1]):
+        for mine, theirs in zip(whole.agents, together.agents, strict=True):
+            for name in ("log_prob", "reward", "acted", "version"):
+                assert np.array_equal(getattr(mine, name)[: together.steps, copy], getattr(theirs, name)[:, place]), (
+                    name
+                )
+            assert np.array_equal(mine.action[""][: together.steps, copy], theirs.action[""][:, place])
+            seen = mine.observation[""][: together.steps + 1, copy]
+            assert np.array_equal(seen, theirs.observation[""][:, place])
 
 
 def test_blocks_differ_and_repeat():
-    one, again, other = (play([3], number=n)[0].state[""][0] for n in (1, 1, 2))
+    one, again, other = (play(range(3), number=n)[0].state[""][0] for n in (1, 1, 2))
     assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("error", [Unavailable("host:1", "gone"), Refused(12, "x", "an answer", "none")])
-@pytest.mark.parametrize("sizes", [[4], [2, 2]])
-def test_abort_names_the_agent(error, sizes):
+def test_abort_names_the_agent(error):
     with pytest.raises(Refused, match="second"):
-        play(sizes, broken=1, error=error)
+        play(range(4), broken=1, error=error)
 
 
 def test_the_fallback_repeats_marks_and_counts():
-    trajectory, block = play([4], broken=1, error=Unavailable("host:1", "gone"), abort=False)
+    trajectory, block = play(range(4), broken=1, error=Unavailable("host:1", "gone"), abort=False)
     second = trajectory.agents[1]
     assert second.acted.tolist() == [[0] * 4, [1] * 4, [0] * 4, [0, 2, 2, 0], [0] * 4]
     assert np.array_equal(second.action[""][3, 1], second.action[""][1, 1])
@@ -143,5 +144,5 @@ def test_the_fallback_starts_in_the_middle():
         async def decide(self, number, step, rows):
             return [Unavailable("host:1", "gone")] * 2
 
-    trajectory, block = play([2], kind=Mute, abort=False)
+    trajectory, block = play(range(2), kind=Mute, abort=False)
     assert not trajectory.agents[0].action[""].any() and block.substituted == 7 + 3
