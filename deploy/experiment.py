@@ -11,7 +11,7 @@ from trainer.settings import TrainingSettings
 RESUMABLE: Final = (("training", "max_environment_steps"), ("training", "epsilon"))
 """What a resumed run may change: when to stop. Anything else would make it another experiment."""
 
-Policy = Annotated[str, Field(pattern=r"^(onnx|torch|scripted:[A-Za-z0-9_]\S*)$")]
+Policy = Annotated[str, Field(pattern=r"^(onnx|scripted:[A-Za-z0-9_]\S*)$")]
 Replicas = Annotated[int, Field(ge=1, le=64)]
 Parameters = dict[str, float | str]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -42,7 +42,7 @@ class AgentSettings(_Settings):
     """What answers for an agent."""
 
     policy: Policy = Field(
-        "onnx", description="what runs the policies: onnx, torch (both learn) or scripted:NAME (does not)"
+        "onnx", description="what runs the policies: onnx (learns) or scripted:NAME (does not)"
     )
     replicas: Replicas = Field(1, description="processes that answer for the same agent")
     parameters: Parameters = Field(default_factory=dict, description="of a scripted policy, such as {price: 0.3}")
