@@ -21,7 +21,7 @@ from bench.report import Row
 
 TITLE = "kill -9 of any one process at a random moment: the run finishes by itself with the same result"
 VICTIMS = ("trainer", "env_server-0", "agent-station_2", "registry")
-BUDGET = 3_000
+BUDGET = 1_600
 SETTINGS = (
     f"training.max_environment_steps={BUDGET}",
     "training.check_every=5",

@@ -57,11 +57,14 @@ async def assemble(
     if not spec.has_payoff:
         expected = "a game that can evaluate a joint action"
         raise Refused(policy_pb2.REASON_UNSUPPORTED, "environment.name", expected, spec.name)
+    scripted = _scripted(config, spec.agents)
+    # What a scripted agent plays is in the replay only; nobody trains the actor of its seat.
+    overrides = {"rivals": "replay", **settings.learner} if scripted else settings.learner
     try:
-        learner = make_learner(settings.algorithm, settings.preset, settings.learner, spec, seed)
+        learner = make_learner(settings.algorithm, settings.preset, overrides, spec, seed)
     except ValueError as error:
         raise Refused(policy_pb2.REASON_CONFIG, "training", "a learner for this game", str(error)) from error
-    learning = [agent for agent in spec.agents if agent not in _scripted(config, spec.agents)]
+    learning = [agent for agent in spec.agents if agent not in scripted]
     client = RegistryClient(registry, settings.patience_seconds)
     checkpoints = run_directory / "checkpoint"
     return Training(
