@@ -41,9 +41,7 @@ class AgentOverrides(_Settings):
 class AgentSettings(_Settings):
     """What answers for an agent."""
 
-    policy: Policy = Field(
-        "onnx", description="what runs the policies: onnx (learns) or scripted:NAME (does not)"
-    )
+    policy: Policy = Field("onnx", description="what runs the policies: onnx (learns) or scripted:NAME (does not)")
     replicas: Replicas = Field(1, description="processes that answer for the same agent")
     parameters: Parameters = Field(default_factory=dict, description="of a scripted policy, such as {price: 0.3}")
 

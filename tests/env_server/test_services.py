@@ -19,6 +19,7 @@ from agora.v1 import environment_pb2 as env_pb, environment_pb2_grpc, policy_pb2
 from bench.processes import Service, free_address
 from env_server.environments import ENVIRONMENTS
 from env_server.rollout.runner import Block
+from tests.support.models import counting_model
 from trainer.collector import Collector, Explore
 from trainer.spec import GameSpec
 
@@ -238,6 +239,19 @@ def test_a_replica_that_is_down_is_passed_over(server, minds):
     seats = {**minds, "station_0": [free_address(), *minds["station_0"]]}
     segments, _ = collect(server, request(seats))
     assert [s.SerializeToString() for s in segments] == [s.SerializeToString() for s in alone]
+
+
+def test_memory_comes_back_to_the_policy(server, minds, tmp_path):
+    """Two blocks: it starts afresh in each. Two replicas in turn: it is not the service that remembers."""
+    path = tmp_path / "counting.onnx"
+    path.write_bytes(counting_model(0.2))
+    arguments = ["--policy-id", "station_1", "--model", str(path)]
+    with Service("agent_services", arguments) as first, Service("agent_services", arguments) as second:
+        seats = {**minds, "station_1": [first.address, second.address]}
+        segments, _ = collect(server, request(seats))
+    for segment in segments:
+        action = from_tensor(segment.agents[1].action[0])
+        np.testing.assert_allclose(action, np.broadcast_to(0.2 * np.arange(1, 5)[:, None, None], (4, 6, 8)), rtol=1e-6)
 
 
 BAD = [

@@ -83,6 +83,23 @@ def constant_model(value: float, agents: int = 4, periods: int = 8) -> bytes:
     return serialize(nodes, {"own_charging_flow": ["B", periods]}, {"mean": ["B", periods]}, weights)
 
 
+def counting_model(step: float, agents: int = 4, periods: int = 8) -> bytes:
+    """A policy with memory: at its n-th decision in an episode it charges n * ``step``, whatever it sees."""
+    weights = {
+        "one": np.ones((1, 1), np.float32),
+        "none": np.zeros((periods, periods), np.float32),
+        "step": np.full((1, periods), step, np.float32),
+    }
+    nodes = [
+        helper.make_node("Add", ["memory", "one"], ["next_memory"]),
+        helper.make_node("MatMul", ["next_memory", "step"], ["counted"]),
+        helper.make_node("MatMul", ["own_charging_flow", "none"], ["nothing"]),
+        helper.make_node("Add", ["counted", "nothing"], ["mean"]),
+    ]
+    inputs = {"own_charging_flow": ["batch", periods], "memory": ["batch", 1]}
+    return serialize(nodes, inputs, {"mean": ["batch", periods], "next_memory": ["batch", 1]}, weights)
+
+
 def manifest(
     policy_id: str,
     epoch: int,
