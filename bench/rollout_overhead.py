@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import uvloop
+from numpy.typing import NDArray
 
 from agent_services.policies.base import Source
 from agent_services.policies.onnx import OnnxPolicy, load
@@ -87,6 +88,15 @@ async def play_here(environment: Environment, minds: Minds, block: Block) -> Tra
     return recorder.finish()
 
 
+async def _blocks_here(
+    environment: Environment, policies: list[OnnxPolicy], copies: NDArray[np.uint32], blocks: int
+) -> None:
+    """Returns nothing: asyncio.run writes out its result for an error message that is never shown."""
+    for number in range(blocks):
+        block = Block(SEED, number)
+        await play_here(environment, LocalMinds(environment, policies, block, copies, NOISE), block)
+
+
 class Remote:
     """Collects through an environment server in a process of its own."""
 
@@ -119,9 +129,7 @@ def throughput(
         remote = Remote(server.address, seats)
         for repeat in range(repeats + 1):
             start = time.perf_counter()
-            for number in range(blocks):
-                block = Block(SEED, number)
-                asyncio.run(play_here(environment, LocalMinds(environment, policies, block, copies, NOISE), block))
+            asyncio.run(_blocks_here(environment, policies, copies, blocks))
             here = blocks * ROUNDS * num_envs / (time.perf_counter() - start)
             there, logged = (remote.steps_per_second(num_envs, blocks, log) for log in (False, True))
             if repeat:
