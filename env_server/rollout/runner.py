@@ -22,7 +22,7 @@ from env_server.rollout.decisions import Answer, middle
 from env_server.rollout.trajectory import AgentDecisions, Recorder, Trajectory
 
 QUICK_SECONDS = 0.003
-"""An event loop may be held up so long; handing a step to a thread and back takes about a tenth of a millisecond."""
+"""An event loop may be held up so long; a shorter step is not worth the way to a thread and back."""
 
 
 class Minds(Protocol):
