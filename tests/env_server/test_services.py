@@ -158,24 +158,19 @@ def test_payoff_is_what_a_step_pays(server):
 
 def test_a_killed_service_is_dialled_again_and_nothing_is_lost(server, minds):
     long = env_pb.EnvironmentSpec(name="charging", config_json='{"episode_rounds": 300}', num_envs=4)
-    calm, _ = collect(server, request(minds, environment=long, num_blocks=1))
+    calm, _ = collect(server, request(minds, environment=long, num_blocks=3))
     victim = mind("station_2").start()
-    disturbed = {}
-
-    def play():
-        seats = {**minds, "station_2": [victim.address]}
-        disturbed["answer"] = collect(server, request(seats, environment=long, num_blocks=1, deadline_us=20_000_000))
-
-    player = threading.Thread(target=play)
-    player.start()
-    time.sleep(0.15)
-    victim.kill()
-    again = mind("station_2", address=victim.address).start()
-    player.join(60)
+    seats = {**minds, "station_2": [victim.address]}
+    asked = request(seats, environment=long, num_blocks=3, deadline_us=20_000_000)
+    with connect_blocking(server) as channel:
+        items = rollout_pb2_grpc.RolloutServiceStub(channel).Collect(asked, timeout=60)
+        disturbed = [next(items)]  # so the service has answered, and two blocks of 300 steps are still to come
+        victim.kill()
+        again = mind("station_2", address=victim.address).start()
+        disturbed += items
     again.stop()
-    segments, summary = disturbed["answer"]
-    assert summary.reconnects >= 1
-    assert segments[0].SerializeToString() == calm[0].SerializeToString()
+    assert disturbed.pop().summary.reconnects >= 1
+    assert [item.segment.SerializeToString() for item in disturbed] == [s.SerializeToString() for s in calm]
 
 
 def test_a_frozen_service_costs_one_deadline_and_its_late_answer_is_dropped(server, minds):
