@@ -75,9 +75,7 @@ class Arena(SCML2024StdWorld):
         super()._make_negotiations()
 
     def _add_edges(self, *arguments: Any, **named: Any) -> None:
-        """Edges for drawings of the world, which nobody draws here; the engine adds them for every pair of partners
-        whenever one negotiation ends.
-        """
+        """Nobody draws this world, and the engine would add an edge for every pair whenever one negotiation ends."""
 
     def next_sequence(self) -> int:
         """A number for a decision or contract; later ones are higher."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from negmas import SAOResponse
 from negmas.sao import SAOSyncController
 from scml.oneshot.agent import OneShotAgent
 from scml.std import StdSyncAgent
@@ -26,12 +27,11 @@ class RemoteSeat(StdSyncAgent):
 
     def first_proposals(self) -> dict[str, Any]:
         """The day's first offers."""
-        said = self._desk.ask({}, {}, first=True)
-        return {partner: response.outcome for partner, response in said.items()}
+        return {partner: offer for partner, (_, offer) in self._desk.ask({}, {}, first=True).items()}
 
     def counter_all(self, offers: dict[str, Any], states: dict[str, Any]) -> dict[str, Any]:
         """Answers to the offers on the table."""
-        return self._desk.ask(offers, states)
+        return {partner: SAOResponse(*said) for partner, said in self._desk.ask(offers, states).items()}
 
 
 class _Synchronous:

@@ -78,7 +78,7 @@ class Tracker:
         can_buy = bool(((slots[:, Slot.ROLE] == Role.SUPPLIER) & (slots[:, Slot.RUNNING] == 1)).any())
         name = arena.names[desk.index]
         for i in np.flatnonzero(slots[:, Slot.AWAITED]).tolist():
-            partner = arena.name_of[desk.partners[i]]
+            partner = arena.name_of[desk.sight.partners[i]]
             row = slots[i].tolist()
             side = "buy" if row[Slot.ROLE] == Role.SUPPLIER else "sell"
             table = _table(row, day)
@@ -156,7 +156,7 @@ class Tracker:
         self._rows["worlds"].append((self.world, self.variant, spec.seed, spec.days, *how))
         for desk, name in zip(arena.desks, arena.names, strict=True):
             profile, level = arena.agent_profiles[desk.id], int(name.split(".")[0])
-            partners = [arena.name_of[p] for p in desk.partners]
+            partners = [arena.name_of[p] for p in desk.sight.partners]
             suppliers = [p for p in partners if int(p.split(".")[0]) < level]
             self._rows["factories"].append(
                 (

@@ -8,6 +8,7 @@ import functools
 import os
 import random
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,9 +38,11 @@ def configuration(spec: WorldSpec) -> dict[str, Any]:
         agent_processes=levels,
         n_processes=len(spec.shape),
         n_agents_per_process=list(spec.shape),
-        n_steps=spec.days,
+        # The engine's generator needs a day more than levels; shorter worlds are cut out of such a one.
+        n_steps=max(spec.days, len(spec.shape) + 1),
         random_agent_types=False,
     )
+    config["n_steps"] = spec.days
     seats = [seat for level in spec.seats for seat in level]
     config["agent_params"] = [{"controller_type": class_of(seat.policy)} for seat in seats]
     # Ids with the class's initials in them would change the order of sets, and with it the other agents' play.
@@ -71,9 +74,10 @@ def build(spec: WorldSpec, decide: Decide | None = None, tracker: Tracker | None
 
         fast.install()
         options = {"saved_details_level": 0, "sync_calls": True, "no_logs": True}
-    config = configuration(spec)
-    _seed(spec.seed)
-    arena = Arena(spec, config, decide, tracker, **options)
+    with _quiet():
+        config = configuration(spec)
+        _seed(spec.seed)
+        arena = Arena(spec, config, decide, tracker, **options)
     if spec.fast:
         arena.save_negotiations = False
     return arena
@@ -107,8 +111,9 @@ def _nowhere() -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Published agents print."""
-    with contextlib.redirect_stdout(_nowhere()):
+    """Published agents print, and the engine warns of its own deprecated calls."""
+    with contextlib.redirect_stdout(_nowhere()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield
 
 
