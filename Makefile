@@ -13,11 +13,13 @@ help:  ## what there is to make
 install: $(STAMP)  ## make .venv with everything pinned
 
 # torch goes first and by name, so that an index of CPU wheels can be given through pip's own configuration.
+# scml-agents goes without its dependencies: it asks for tensorflow and old versions that no agent used here needs.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python: expected >= 3.11, got {v[0]}.{v[1]}; make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,scml]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps scml-agents
 	touch $(STAMP)
 
 run: $(STAMP)  ## the price war of four Melbourne charging stations, as services
