@@ -20,6 +20,7 @@ SERVICE = "service"
 """The policy of a seat whose answers come from outside the engine."""
 Physics = Literal["engine", "conserving"]
 Shield = Literal["none", "certain", "covered"]
+Streams = Literal["seat", "shared"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class WorldSpec:
     days: int
     seats: tuple[tuple[SeatSpec, ...], ...]
     physics: Physics = "engine"
-    streams: Literal["seat", "shared"] = "seat"
+    streams: Streams = "seat"
     fast: bool = True
     config_seed: int | None = None
 

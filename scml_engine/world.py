@@ -10,14 +10,14 @@ import random
 import time
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from scml.std import SCML2024StdWorld, StdSyncAgent
 
 from scml_engine.arena import Arena
 from scml_engine.seats import class_of
-from scml_engine.spec import Decide, SeatSpec, WorldResult, WorldSpec
+from scml_engine.spec import Decide, Physics, SeatSpec, Shield, Streams, WorldResult, WorldSpec
 from scml_engine.tracker import Tracker
 
 __all__ = ["Decide", "SeatSpec", "WorldResult", "WorldSpec", "build", "configuration", "play", "run_world"]
@@ -32,7 +32,7 @@ def configuration(spec: WorldSpec) -> dict[str, Any]:
     _check(spec)
     seed = spec.seed if spec.config_seed is None else spec.config_seed
     levels = [level for level, size in enumerate(spec.shape) for _ in range(size)]
-    _seed(seed)
+    seed_all(seed)
     config: dict[str, Any] = SCML2024StdWorld.generate(
         agent_types=[StdSyncAgent] * len(levels),
         agent_processes=levels,
@@ -55,9 +55,20 @@ def _check(spec: WorldSpec) -> None:
         raise ValueError(f"seats: expected at least two levels with a factory each, got {list(spec.shape)}")
     if spec.days < 1:
         raise ValueError(f"days: expected at least 1, got {spec.days}")
+    _check_name("physics", spec.physics, get_args(Physics))
+    _check_name("streams", spec.streams, get_args(Streams))
+    for level in spec.seats:
+        for seat in level:
+            _check_name("shield", seat.shield, get_args(Shield))
 
 
-def _seed(seed: int) -> None:
+def _check_name(field: str, got: str, names: tuple[str, ...]) -> None:
+    if got not in names:
+        raise ValueError(f"{field}: expected one of {', '.join(names)}, got {got!r}")
+
+
+def seed_all(seed: int) -> None:
+    """Seed the process's own generators."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
 
@@ -74,9 +85,9 @@ def build(spec: WorldSpec, decide: Decide | None = None, tracker: Tracker | None
 
         fast.install()
         options = {"saved_details_level": 0, "sync_calls": True, "no_logs": True}
-    with _quiet():
+    with quiet():
         config = configuration(spec)
-        _seed(spec.seed)
+        seed_all(spec.seed)
         arena = Arena(spec, config, decide, tracker, **options)
     if spec.fast:
         arena.save_negotiations = False
@@ -86,7 +97,7 @@ def build(spec: WorldSpec, decide: Decide | None = None, tracker: Tracker | None
 def play(arena: Arena) -> WorldResult:
     """Play a world to its end."""
     start = time.perf_counter()
-    with _quiet():
+    with quiet():
         arena.run()
     if arena.tracker is not None:
         arena.tracker.finish(arena, time.perf_counter() - start)
@@ -110,7 +121,7 @@ def _nowhere() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Published agents print, and the engine warns of its own deprecated calls."""
     with contextlib.redirect_stdout(_nowhere()), warnings.catch_warnings():
         warnings.simplefilter("ignore")

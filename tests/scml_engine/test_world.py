@@ -99,6 +99,9 @@ def test_books_follow_from_the_contracts(tmp_path):
     [
         ({"seats": seats(("penguin",))}, "seats: expected at least two levels"),
         ({"days": 0}, "days: expected at least 1, got 0"),
+        ({"physics": "real"}, "physics: expected one of engine, conserving, got 'real'"),
+        ({"streams": "own"}, "streams: expected one of seat, shared, got 'own'"),
+        ({"seats": ((SeatSpec("penguin", "thick"),), (SeatSpec("penguin"),))}, "shield: expected one of none, certain"),
         ({"seats": seats(("penguin",), ("nobody",))}, "nobody"),
     ],
 )
