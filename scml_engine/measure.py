@@ -18,7 +18,7 @@ from scml.std import SCML2024StdWorld
 from agora.negotiation.haggler import haggle
 from scml_engine.arena import Arena
 from scml_engine.policies import resolve
-from scml_engine.spec import SERVICE, Reply, SeatSpec, WorldSpec
+from scml_engine.spec import SERVICE, Reply, SeatSpec, Shield, WorldSpec
 from scml_engine.world import configuration, quiet, run_world, seed_all
 
 
@@ -33,8 +33,10 @@ class Measure:
     shape: tuple[int, ...] = (4, 4)
     """Factories per level."""
     days: int = 50
-    seeds: tuple[int, int] = (0, 1)
-    """First, and the one after the last."""
+    seeds: tuple[int, ...] = (0,)
+    """A world for each."""
+    shield: Shield = "none"
+    """Before the seats that are played by the haggler."""
     streams: Literal["seat", "shared"] = "shared"
     """Random streams; the engine's own world has a shared one."""
 
@@ -46,7 +48,11 @@ class Measure:
             for size in self.shape
         )
         world = WorldSpec(0, self.days, seats, streams=self.streams)
-        return [replace(world, seed=seed) for seed in range(*self.seeds)]
+        return [replace(world, seed=seed) for seed in self.seeds]
+
+    def _seat(self, place: int) -> SeatSpec:
+        policy = self.policies[place % len(self.policies)]
+        return SeatSpec(policy, self.shield if policy == SERVICE else "none")
 
     def __call__(self) -> None:
         """Do it."""
