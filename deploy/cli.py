@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional, UseAppendAction
+
+from deploy import scml
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,44 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Play:
+    """Let agents meet in a game on this machine; nobody learns. Prints what each of them earned.
+
+    Starts an environment server, and an agent service for every agent that has no address of its own. A service that
+    does not answer within the deadline is asked once more; then the game's own default answers for it, if it has one.
+
+    Exit codes: 0 finished, 1 failed, 2 a flag is wrong, 130 stopped by Ctrl-C.
+    """
+
+    environment: Positional[str]
+    """The game, such as scml or charging; agora describe tells of all games and their settings."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """KEY=VALUE: a setting of the game, such as days=20 or seats='[[service, penguin], [penguin, penguin]]'; may be
+    given several times."""
+    policy: str = "scripted:random"
+    """Who plays agents without a seat: scripted:NAME or onnx:FILE."""
+    seat: UseAppendAction[tuple[str, ...]] = ()
+    """AGENT=POLICY or AGENT=HOST:PORT, the address of an agent service that runs already; may be given several
+    times."""
+    copies: int = 8
+    """Episodes played side by side."""
+    blocks: int = 1
+    """How often they are played."""
+    seed: int = 0
+    """Of everything that is drawn."""
+    deadline: float = 5.0
+    """Seconds that a service may take for a decision."""
+    json: bool = False
+    """Print JSON instead of a table, with every episode's return."""
+
+    def __call__(self) -> int:
+        """Do it."""
+        from deploy.commands import play
+
+        return play(self)
+
+
+@dataclass(frozen=True)
 class Describe:
     """Tell what runs at an address: its health, its services, and what they hold."""
 
@@ -74,6 +114,22 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Scml:
+    """Play and judge the supply-chain league on its own engine.
+
+    league compares policies on the same worlds; official plays the engine's own tournament; audit counts unsafe
+    decisions of a run; analyze shows runs in the browser. agora scml COMMAND --help tells more.
+    """
+
+    command: Positional[Literal["league", "official", "audit", "analyze"]]
+    """What to do; all that follows is handed on to it."""
+
+    def __call__(self) -> int:
+        """Do it."""
+        scml.hand_on(self.command, ())
+
+
+@dataclass(frozen=True)
 class Version:
     """Print the release."""
 
@@ -87,19 +143,24 @@ class Version:
 
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Describe, tyro.conf.subcommand("describe")]
     | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Scml, tyro.conf.subcommand("scml")]
     | Annotated[Version, tyro.conf.subcommand("version")]
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments ask for, and exit with its code."""
-    command: Run | Describe | Report | Version = tyro.cli(
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["scml"] and words[1:2] and words[1] in scml.COMMANDS:
+        scml.hand_on(words[1], words[2:])  # with --help and flags that are none of ours
+    command: Run | Play | Describe | Report | Scml | Version = tyro.cli(
         Command,
         prog="agora",
         description="Multi-agent economies as services.",
-        args=arguments,
+        args=words,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     sys.exit(command())

@@ -8,14 +8,19 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from deploy.errors import EXIT_FAILED, BadExperiment, LaunchError, log_tail
-from deploy.experiment import Experiment
+from deploy.errors import EXIT_FAILED, BadExperiment, Fault, LaunchError, log_tail
+from deploy.experiment import EnvironmentSettings, Experiment
 from deploy.launcher import Launcher
-from deploy.loading import load
+from deploy.loading import assigned, load
+from deploy.play import Game, play as play_game
 from deploy.run_folder import RunFolder, create, reopen
+
+if TYPE_CHECKING:
+    from deploy.cli import Play
 
 REPORT_SECONDS = 300
 
@@ -29,6 +34,37 @@ def run(path: Path, assignments: Sequence[str], runs: Path, name: str | None, re
     except LaunchError as error:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return error.exit_code
+
+
+def play(options: Play) -> int:
+    """Let agents meet; see ``agora play --help``."""
+    try:
+        game = Game(
+            settings=EnvironmentSettings(name=options.environment, config=assigned(options.set)),
+            policy=options.policy,
+            seats=dict(_seat(text) for text in options.seat),
+            copies=_at_least_one("--copies", options.copies),
+            blocks=_at_least_one("--blocks", options.blocks),
+            seed=options.seed,
+            deadline=options.deadline,
+        )
+    except LaunchError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        return error.exit_code
+    return play_game(game, options.json)
+
+
+def _seat(text: str) -> tuple[str, str]:
+    agent, equals, who = text.partition("=")
+    if not (equals and agent and who):
+        raise BadExperiment("--seat", [Fault("(flag)", "AGENT=POLICY or AGENT=HOST:PORT", repr(text))])
+    return agent, who
+
+
+def _at_least_one(flag: str, value: int) -> int:
+    if value < 1:
+        raise BadExperiment(flag, [Fault("(flag)", "at least 1", str(value))])
+    return value
 
 
 def report(run_directory: Path, log: Path | None = None) -> int:

@@ -55,6 +55,18 @@ def load(path: Path, assignments: Sequence[str] = (), name: str | None = None) -
         raise BadExperiment(str(path), [_fault(e, changed) for e in error.errors(include_url=False)]) from None
 
 
+def assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    """The mapping that ``a.b=value`` texts make, values in YAML.
+
+    Raises:
+        BadExperiment: one of them is not of that form.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        _assign(values, assignment)
+    return values
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = _parse(path.read_text(encoding="utf-8"))

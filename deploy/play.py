@@ -1,0 +1,227 @@
+"""``agora play``: agents meet in a game, nobody learns; prints what each of them earned."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from agora.channels import connect
+from agora.codec import from_tensor
+from agora.errors import Refused, explain
+from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc
+from deploy.addresses import Addresses
+from deploy.errors import EXIT_REFUSED, BadExperiment, Fault, LaunchError, ProcessFailed, ProcessRefused
+from deploy.experiment import EnvironmentSettings
+from deploy.probing import describe_environment
+from deploy.processes import POLL_SECONDS, Child, Command, is_healthy
+from deploy.topology import PYTHON
+
+_ADDRESS = re.compile(r"^(unix:.+|[^:/]+:\d+)$")
+GRACE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Game:
+    """What is played, and by whom.
+
+    Attributes:
+        settings: the environment's name and configuration.
+        policy: who plays agents without a seat: "scripted:NAME", or "onnx:FILE".
+        seats: agent to such a policy, or to the address of a running agent service.
+        copies: episodes side by side.
+        blocks: how often.
+        seed: of everything.
+        deadline: seconds that a service may take for a decision.
+    """
+
+    settings: EnvironmentSettings
+    policy: str
+    seats: dict[str, str]
+    copies: int
+    blocks: int
+    seed: int
+    deadline: float
+
+
+@dataclass
+class Earned:
+    """What all blocks came to.
+
+    Attributes:
+        returns: per agent, its return in every episode.
+        summary: the server's.
+    """
+
+    returns: dict[str, list[float]]
+    summary: pb.CollectSummary = field(default_factory=pb.CollectSummary)
+
+
+def play(game: Game, as_json: bool) -> int:
+    """Play, and print a table or JSON; see ``agora play --help``.
+
+    Returns:
+        The exit code.
+    """
+    errors = Console(stderr=True)
+    try:
+        earned = asyncio.run(_Table(game, errors).play())
+    except LaunchError as error:
+        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    _show(earned, game, as_json)
+    return 0
+
+
+class _Table:
+    """One game's processes, and the game."""
+
+    def __init__(self, game: Game, console: Console) -> None:
+        self._game, self._console = game, console
+
+    async def play(self) -> Earned:
+        """Start what is needed, play, stop it.
+
+        Raises:
+            LaunchError: a process failed, or something asked for is wrong.
+        """
+        async with AsyncExitStack() as stack:
+            self._logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agora-play-")))
+            self._addresses = Addresses("tcp")
+            self._stack = stack
+            server = await self._start("env_server", "env_server", [])
+            about = await describe_environment(server, self._game.settings, "--set")
+            seats = await self._seats(about["agents"])
+            return await self._collect(server, about["agents"], seats)
+
+    async def _seats(self, agents: Sequence[str]) -> dict[str, str]:
+        """The address behind every agent; services that are missing are started, all at once."""
+        game = self._game
+        for agent in game.seats:
+            if agent not in agents:
+                raise BadExperiment("--seat", [Fault(agent, f"one of {', '.join(agents)}", "an unknown agent")])
+        said = {agent: game.seats.get(agent, game.policy) for agent in agents}
+        starting = {agent: policy for agent, policy in said.items() if not _ADDRESS.match(policy)}
+        started = await asyncio.gather(
+            *(self._start(agent, "agent_services", _arguments(agent, policy)) for agent, policy in starting.items())
+        )
+        return {**said, **dict(zip(starting, started, strict=True))}
+
+    async def _start(self, name: str, module: str, arguments: Sequence[str]) -> str:
+        """Start a process, and wait for its health; its address."""
+        address = self._addresses.address(name)
+        words = (*PYTHON, module, "--listen", address, *arguments)
+        command = Command(name, words, self._logs / f"{name}.log", address)
+        child = Child(command)
+        self._stack.push_async_callback(child.stop, GRACE_SECONDS)
+        while not await is_healthy(address):
+            if child.exit_code is not None:
+                failed = ProcessRefused if child.exit_code == EXIT_REFUSED else ProcessFailed
+                raise failed(name, f"ended with exit code {child.exit_code}", command.log)
+            await asyncio.sleep(POLL_SECONDS)
+        return address
+
+    async def _collect(self, server: str, agents: Sequence[str], seats: dict[str, str]) -> Earned:
+        game, earned = self._game, Earned({agent: [] for agent in agents})
+        config = json.dumps(game.settings.config, default=str)
+        request = pb.CollectRequest(
+            environment=environment_pb2.EnvironmentSpec(
+                name=game.settings.name, config_json=config, num_envs=game.copies
+            ),
+            seats=[pb.Seat(agent=agent, addresses=[seats[agent]]) for agent in agents],
+            seed=game.seed,
+            num_blocks=game.blocks,
+            deadline_us=int(game.deadline * 1e6),
+            fallback=pb.FALLBACK_ENVIRONMENT_DEFAULT,
+            retries=1,
+        )
+        totals = {agent: np.zeros(game.copies) for agent in agents}
+        with Progress(console=self._console, transient=True) as progress:
+            task = progress.add_task(f"{game.settings.name}: {game.copies} copies", total=game.blocks)
+            async for item in _items(server, request):
+                if item.WhichOneof("kind") == "summary":
+                    earned.summary.CopyFrom(item.summary)
+                    continue
+                for agent, part in zip(agents, item.segment.agents, strict=True):
+                    totals[agent] += from_tensor(part.reward).sum(axis=0)
+                if item.segment.last:
+                    progress.advance(task)
+                    for agent, total in totals.items():
+                        earned.returns[agent] += total.tolist()
+                        total[:] = 0.0
+        return earned
+
+
+async def _items(server: str, request: pb.CollectRequest) -> Any:
+    """The answers; games without a default action end with the first service that fails.
+
+    Raises:
+        BadExperiment: the server or a service refused something.
+        LaunchError: something did not answer.
+    """
+    async with connect(server) as channel:
+        stub = rollout_pb2_grpc.RolloutServiceStub(channel)
+        while True:
+            try:
+                async for item in stub.Collect(request):
+                    yield item
+                return
+            except grpc.aio.AioRpcError as error:
+                problem = explain(error, server)
+                if not isinstance(problem, Refused):
+                    raise LaunchError(str(problem)) from None
+                if problem.reason != policy_pb2.REASON_UNSUPPORTED or request.fallback == pb.FALLBACK_ABORT:
+                    raise BadExperiment("play", [Fault(problem.field, problem.expected, problem.got)]) from None
+                request.fallback = pb.FALLBACK_ABORT
+
+
+def _arguments(agent: str, policy: str) -> list[str]:
+    """Flags of the service that plays an agent."""
+    kind, _, name = policy.partition(":")
+    if kind == "onnx" and name:
+        return ["--policy", "onnx", "--model", name, "--policy-id", agent]
+    return ["--policy", policy, "--policy-id", agent]
+
+
+def _show(earned: Earned, game: Game, as_json: bool) -> None:
+    summary = earned.summary
+    seconds = summary.duration_us / 1e6
+    facts = {
+        "episodes": game.copies * summary.blocks,
+        "steps": summary.environment_steps,
+        "seconds": seconds,
+        "substituted": summary.substituted_actions,
+        "reconnects": summary.reconnects,
+    }
+    if as_json:
+        print(json.dumps({**facts, "returns": earned.returns}, indent=2))
+        return
+    table = Table("agent", "played by", box=None, padding=(0, 2, 0, 0))
+    for heading in ("mean return", "± 95 %"):
+        table.add_column(heading, justify="right")
+    for agent, values in earned.returns.items():
+        spread = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+        table.add_row(agent, game.seats.get(agent, game.policy), f"{np.mean(values):.4g}", f"{spread:.2g}")
+    console = Console(file=sys.stdout)
+    console.print(table)
+    rate = summary.environment_steps / seconds if seconds else 0.0
+    console.print(
+        f"{facts['episodes']} episodes, {facts['steps']} steps in {seconds:.1f} s ({rate:,.0f} a second), "
+        f"{facts['substituted']} default answers, {facts['reconnects']} reconnects",
+        highlight=False,
+    )

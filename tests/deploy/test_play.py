@@ -1,0 +1,51 @@
+"""``agora play``, with real processes."""
+
+import json
+
+import pytest
+
+from bench.processes import Service
+from deploy.cli import main
+
+SHORT = ("play", "charging", "--set", "episode_rounds=3", "--copies", "4")
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    return caught.value.code
+
+
+def test_everybody_plays_and_the_same_seed_pays_the_same(capsys):
+    found = []
+    for _ in range(2):
+        assert run(*SHORT, "--blocks", "2", "--seed", "7", "--json") == 0
+        found.append(json.loads(capsys.readouterr().out))
+    first = found[0]
+    assert first["episodes"] == 8 and first["steps"] == 24 and first["substituted"] == 0
+    assert set(first["returns"]) == {f"station_{i}" for i in range(4)}
+    assert all(len(values) == 8 for values in first["returns"].values())
+    assert first["returns"] == found[1]["returns"]
+
+
+def test_a_seat_may_be_a_service_that_runs_already(capsys):
+    with Service("agent_services", ["--policy", "scripted:fixed_price", "--parameter", "price=0.9"]) as service:
+        assert run(*SHORT, "--seat", f"station_1={service.address}", "--policy", "scripted:fixed_price") == 0
+    out = capsys.readouterr().out
+    assert service.address in out and "scripted:fixed_price" in out and "4 episodes, 12 steps" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--seat", "station_9=scripted:random"), "station_9: expected one of station_0, station_1"),
+        (("--seat", "station_1"), "expected AGENT=POLICY or AGENT=HOST:PORT, got 'station_1'"),
+        (("--set", "episode_rounds=-1"), "episode_rounds"),
+        (("--set", "rounds=1"), "rounds"),
+        (("--copies", "0"), "--copies: (flag): expected at least 1, got 0"),
+        (("--policy", "scripted:nobody"), "got scripted:nobody"),
+    ],
+)
+def test_mistakes_are_told_in_words_and_end_with_2(arguments, words, capsys):
+    assert run(*SHORT, *arguments) == 2
+    assert words in capsys.readouterr().err
