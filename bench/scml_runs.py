@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -64,3 +65,28 @@ def audit(run: Path) -> dict[str, Any]:
 def _name(tally: dict[str, Any]) -> str:
     shield = tally["shield"]
     return str(tally["policy"]) if shield == "none" else f"{tally['policy']}:{shield}"
+
+
+def measure(
+    seeds: Sequence[int], policies: Sequence[str], shape: tuple[int, ...], days: int, way: str, streams: str = "shared"
+) -> subprocess.Popen[str]:
+    """Start ``python -m scml_engine.measure``, which plays a world for each seed; see there."""
+    words = ["--way", way, "--days", str(days), "--streams", streams, "--policies", *policies]
+    words += ["--shape", *map(str, shape), "--seeds", *map(str, seeds)]
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "scml_engine.measure", *words],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    """What such a process printed, a dict for each world.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    said, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"python -m scml_engine.measure: exit code {process.returncode}")
+    return [json.loads(line) for line in said.splitlines()]
