@@ -59,6 +59,12 @@ class Arena(SCML2024StdWorld):
         flat = [seat for level in spec.seats for seat in level]
         self.desks = [Desk(self, i, seat) for i, seat in enumerate(flat)]
 
+    def join(self, *arguments: Any, **named: Any) -> None:
+        """Seat an agent, without writing the list of all agents to disk again."""
+        if self.spec.fast:
+            self._extra_folder = None
+        super().join(*arguments, **named)
+
     def simulation_step(self, stage: int = 0) -> None:
         """The engine's morning (stage 0) and evening (stage 1)."""
         if stage == 0:

@@ -140,7 +140,8 @@ class Tracker:
         for contract, row in self._contracts:
             self._rows["contracts"].append((*row, -1 if contract.nullified_at is None else int(contract.nullified_at)))
         self._close(arena, seconds)
-        for name, schema in SCHEMAS.items():
+        # A world is listed once it is in the table of worlds, so that one comes last.
+        for name, schema in sorted(SCHEMAS.items(), key=lambda item: item[0] == "worlds"):
             columns = list(zip(*self._rows[name], strict=True)) or [()] * len(schema)
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
             path = self.run / "tables" / name / f"{self.world}.parquet"

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import random
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def build(spec: WorldSpec, decide: Decide | None = None, tracker: Tracker | None
         from scml_engine import fast
 
         fast.install()
-        options = {"saved_details_level": 0, "sync_calls": True, "no_logs": True}
+        options = {"saved_details_level": 0, "sync_calls": True, "no_logs": True, "log_folder": _scratch().name}
     with quiet():
         config = configuration(spec)
         seed_all(spec.seed)
@@ -113,6 +114,12 @@ def play(arena: Arena) -> WorldResult:
         seconds=time.perf_counter() - start,
         substituted=sum(desk.substituted for desk in arena.desks),
     )
+
+
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """The engine makes a folder for logs even where there are none."""
+    return tempfile.TemporaryDirectory(prefix="agora-scml-")
 
 
 @functools.cache

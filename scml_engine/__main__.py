@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""``python -m scml_engine league|official``, which ``agora scml`` starts."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from scml_engine.league.errors import EXIT_FAILED, EXIT_REFUSED, RefusedError, Stopped, stoppable
+from scml_engine.league.options import League, Official
+
+ENGINE = ("negmas", "pebble", "scml", "scml_agents")
+Command = Annotated[League, tyro.conf.subcommand("league")] | Annotated[Official, tyro.conf.subcommand("official")]
+
+
+def main() -> None:
+    """Run the command that the arguments ask for, and exit with its code."""
+    command: League | Official = tyro.cli(
+        Command,
+        prog="agora scml",
+        description="Tournaments of the supply-chain league.",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    try:
+        with stoppable():
+            sys.exit(command())
+    except RefusedError as error:
+        _complain(str(error))
+        sys.exit(EXIT_REFUSED)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ENGINE:
+            raise
+        _complain(f"the engine is not installed: {error.name} is missing; make install, or pip install 'agora[scml]'")
+        sys.exit(EXIT_FAILED)
+    except Stopped as stopped:
+        sys.exit(128 + stopped.signal)
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
