@@ -1,0 +1,1 @@
+"""What runs of the supply-chain game left behind: looked at, and checked."""
