@@ -5,6 +5,7 @@
 ``cost_plus``    ``cost`` × (1 + ``markup``), clipped to the bounds
 ``undercut``     the cheapest rival's last price minus ``step`` (default 0.01), period by period
 ``random``       uniform in the bounds, or among the legal choices; also where a greedy action is asked for
+``haggler``      supply chains: buys what it has sold, sells what it has bought, concedes round by round
 ===============  ======================================================================================
 
 A new script is one new class and one line in ``SCRIPTS``.
@@ -31,6 +32,7 @@ from agent_services.policies.base import (
     is_bounded,
     output_width,
 )
+from agent_services.policies.negotiators import Haggler
 from agora.errors import Refused
 from agora.spaces import Leaf
 from agora.v1 import policy_pb2
@@ -111,16 +113,18 @@ class Random:
         return decide
 
 
-SCRIPTS: Mapping[str, type[FixedPrice | CostPlus | Undercut | Random]] = {
+Script = FixedPrice | CostPlus | Undercut | Random | Haggler
+SCRIPTS: Mapping[str, type[Script]] = {
     "fixed_price": FixedPrice,
     "cost_plus": CostPlus,
     "undercut": Undercut,
     "random": Random,
+    "haggler": Haggler,
 }
 """Name → class; its fields are the script's parameters."""
 
 
-def load(source: Source) -> FixedPrice | CostPlus | Undercut | Random:
+def load(source: Source) -> Script:
     """A script by its name.
 
     Raises:

@@ -36,6 +36,10 @@ class _FallbackEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fallback.Val
     """The agent's last action in that copy again; at an episode's first step the action space's middle or first choice.
     Counted, marked in the trajectory as substituted, and masked out of the loss.
     """
+    FALLBACK_ENVIRONMENT_DEFAULT: _Fallback.ValueType  # 3
+    """What the environment itself does for an agent that says nothing, such as a factory's safe answer. Counted, marked
+    and masked in the same way. Refused (UNSUPPORTED) for games that have no such action.
+    """
 
 class Fallback(_Fallback, metaclass=_FallbackEnumTypeWrapper):
     """What is done for an agent that did not answer properly."""
@@ -47,6 +51,10 @@ FALLBACK_ABORT: Fallback.ValueType  # 1
 FALLBACK_REPEAT_LAST: Fallback.ValueType  # 2
 """The agent's last action in that copy again; at an episode's first step the action space's middle or first choice.
 Counted, marked in the trajectory as substituted, and masked out of the loss.
+"""
+FALLBACK_ENVIRONMENT_DEFAULT: Fallback.ValueType  # 3
+"""What the environment itself does for an agent that says nothing, such as a factory's safe answer. Counted, marked
+and masked in the same way. Refused (UNSUPPORTED) for games that have no such action.
 """
 Global___Fallback: _TypeAlias = Fallback  # noqa: Y015
 
@@ -66,6 +74,7 @@ class CollectRequest(_message.Message):
     DEADLINE_US_FIELD_NUMBER: _builtins.int
     FALLBACK_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     """The run it belongs to: part of the log's path and of every row. Letters, digits, '.', '_' and '-'."""
     seed: _builtins.int
@@ -80,6 +89,10 @@ class CollectRequest(_message.Message):
     """What happens when it takes longer, cannot be reached or is refused."""
     log: _builtins.bool
     """Whether the trajectories are written to the server's log. What was logged is on disk before the stream ends."""
+    retries: _builtins.int
+    """How often a frame that was not answered within the deadline is asked again, each time for as long, before the
+    fallback; at most 100.
+    """
     @_builtins.property
     def environment(self) -> _environment_pb2.EnvironmentSpec:
         """The game and its copies."""
@@ -105,10 +118,11 @@ class CollectRequest(_message.Message):
         deadline_us: _builtins.int = ...,
         fallback: Global___Fallback.ValueType = ...,
         log: _builtins.bool = ...,
+        retries: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "exploration", b"exploration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_us", b"deadline_us", "environment", b"environment", "exploration", b"exploration", "fallback", b"fallback", "first_block", b"first_block", "log", b"log", "num_blocks", b"num_blocks", "run", b"run", "seats", b"seats", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_us", b"deadline_us", "environment", b"environment", "exploration", b"exploration", "fallback", b"fallback", "first_block", b"first_block", "log", b"log", "num_blocks", b"num_blocks", "retries", b"retries", "run", b"run", "seats", b"seats", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

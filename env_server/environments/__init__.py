@@ -14,6 +14,7 @@ from env_server.environments.base import Environment
 
 ENVIRONMENTS = {
     "charging": "env_server.environments.charging:Charging",
+    "scml": "env_server.environments.scml:Scml",
 }
 MAX_ENVS = 65536
 

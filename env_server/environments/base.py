@@ -121,3 +121,35 @@ class PayoffEnvironment(Protocol):
             ValueError: wrong shape, not finite or out of bounds.
         """
         ...
+
+
+@runtime_checkable
+class OutsourcedEnvironment(Protocol):
+    """A game that other processes compute: its steps wait for them, so they are never taken on an event loop."""
+
+    @property
+    def pids(self) -> list[int]:
+        """Ids of those that run now."""
+        ...
+
+
+@runtime_checkable
+class DefaultingEnvironment(Protocol):
+    """A game that knows what to do for an agent whose mind does not answer."""
+
+    def default_action(self, index: int, rows: NDArray[np.intp]) -> Values:
+        """What the game does itself for an agent that it awaits.
+
+        The next ``step`` must be given these actions; the game then counts them as not the agent's own.
+
+        Args:
+            index: the agent's number in ``agents``.
+            rows: places of copies that await it now.
+
+        Returns:
+            Leaves of its action, (len(rows), ...).
+
+        Raises:
+            ValueError: a row does not await this agent.
+        """
+        ...

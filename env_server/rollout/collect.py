@@ -14,7 +14,7 @@ import numpy as np
 from agora.errors import Refused, Unavailable
 from agora.v1 import agent_pb2, policy_pb2, rollout_pb2 as pb
 from env_server.environments import make
-from env_server.environments.base import Environment
+from env_server.environments.base import DefaultingEnvironment, Environment
 from env_server.log import TrajectoryLog
 from env_server.pool import Pool
 from env_server.rollout.decisions import agent_specs, ports_for
@@ -30,6 +30,7 @@ CAPABILITIES = (
     agent_pb2.CAPABILITY_EXPLORATION,
     agent_pb2.CAPABILITY_EXACT_VERSION,
 )
+MAX_RETRIES = 100
 
 
 @dataclass
@@ -53,7 +54,9 @@ class Collection:
         self._request = request
         self._workshop = workshop
         self._timeout = request.deadline_us / 1e6
-        self._aborts = request.fallback != pb.FALLBACK_REPEAT_LAST
+        self._aborts = request.fallback not in (pb.FALLBACK_REPEAT_LAST, pb.FALLBACK_ENVIRONMENT_DEFAULT)
+        self._defaults = request.fallback == pb.FALLBACK_ENVIRONMENT_DEFAULT
+        self._check_fallback()
         self._policies = {seat.agent: seat.policy for seat in request.seats}
         self._links = self._take_links()
         self._log = self._open_log()
@@ -70,6 +73,11 @@ class Collection:
         if environment is None:
             environment = await asyncio.to_thread(make, request.environment)
         return cls(request, workshop, environment)
+
+    def _check_fallback(self) -> None:
+        if self._defaults and not isinstance(self.environment, DefaultingEnvironment):
+            expected = "ABORT or REPEAT_LAST: this game has no default action"
+            raise Refused(policy_pb2.REASON_UNSUPPORTED, "fallback", expected, "FALLBACK_ENVIRONMENT_DEFAULT")
 
     def _take_links(self) -> dict[bytes, AgentLink]:
         request = self._request
@@ -144,8 +152,8 @@ class Collection:
         exploration = request.exploration if request.HasField("exploration") else None
         copies = np.arange(request.environment.num_envs, dtype=np.uint32)
         ports = ports_for(self.environment, self._policies, exploration, copies)
-        minds = RemoteMinds(links, ports, copies, number, self._timeout)
-        block = Block(request.seed, number, abort=self._aborts)
+        minds = RemoteMinds(links, ports, copies, number, self._timeout, request.retries)
+        block = Block(request.seed, number, abort=self._aborts, defaults=self._defaults)
         trajectory = await play_block(self.environment, copies, minds, block, self._workshop.workers)
         self.summary.substituted_actions += block.substituted
         return trajectory
@@ -156,6 +164,8 @@ def _check(request: pb.CollectRequest) -> None:
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "num_blocks", ">= 1", str(request.num_blocks))
     if request.deadline_us < 1:
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "deadline_us", ">= 1", str(request.deadline_us))
+    if request.retries > MAX_RETRIES:
+        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "retries", f"at most {MAX_RETRIES}", str(request.retries))
     for name in ("noise_scale", "temperature"):
         value = getattr(request.exploration, name)
         if not np.isfinite(value) or value < 0:

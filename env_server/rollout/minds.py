@@ -28,6 +28,7 @@ class RemoteMinds:
         copies: NDArray[np.uint32],
         block: int,
         timeout: float,
+        retries: int = 0,
     ) -> None:
         """Prepare the frames that every step fills.
 
@@ -37,12 +38,14 @@ class RemoteMinds:
             copies: their numbers, uint32 (B,).
             block: the block's number.
             timeout: seconds a service may take for a frame.
+            retries: how often a frame that was not answered in that time is asked again.
         """
         self._links = links
         self._ports = ports
         self._copies = copies
         self._block = block
         self._timeout = timeout
+        self._retries = retries
         self._memory = [np.zeros((len(copies), 0), np.uint8) for _ in ports]
         self._decided = np.zeros((len(ports), len(copies)), np.uint32)
         self._in_step = True
@@ -68,20 +71,35 @@ class RemoteMinds:
                     raise Unavailable(link.addresses[0], "not connected")
                 self._take(await answer, agents, rows, outcomes)
             except Unavailable:
-                failed.append(self._again(link, agents, frame, rows, outcomes))
+                failed.append(self._again(link, agents, frame, rows, outcomes, self._retries))
             except Refused as refused:
-                _fail(refused, agents, outcomes)
+                if refused.reason == policy_pb2.REASON_DEADLINE and self._retries:
+                    failed.append(self._again(link, agents, frame, rows, outcomes, self._retries - 1))
+                else:
+                    _fail(refused, agents, outcomes)
         if failed:
             await asyncio.gather(*failed)
         return outcomes
 
     async def _again(
-        self, link: AgentLink, agents: Sequence[int], frame: pb.ActRequest, rows: Rows, outcomes: list[Outcome]
+        self,
+        link: AgentLink,
+        agents: Sequence[int],
+        frame: pb.ActRequest,
+        rows: Rows,
+        outcomes: list[Outcome],
+        retries: int,
     ) -> None:
-        try:
-            self._take(await link.ask(frame, self._timeout), agents, rows, outcomes)
-        except AgoraError as error:
-            _fail(error, agents, outcomes)
+        """Ask until a replica answers in time, ``retries`` times more than once."""
+        for left in range(retries, -1, -1):
+            try:
+                return self._take(await link.ask(frame, self._timeout), agents, rows, outcomes)
+            except AgoraError as error:
+                silent = isinstance(error, Unavailable) or (
+                    isinstance(error, Refused) and error.reason == policy_pb2.REASON_DEADLINE
+                )
+                if not (silent and left):
+                    return _fail(error, agents, outcomes)
 
     def _frame(self, agents: Sequence[int], rows: Rows) -> pb.ActRequest:
         frame = pb.ActRequest()

@@ -17,9 +17,15 @@ from agora.errors import AgoraError, Refused
 from agora.randomness import generator
 from agora.spaces import leaves
 from agora.v1 import policy_pb2
-from env_server.environments.base import Environment, Step
+from env_server.environments.base import (
+    DefaultingEnvironment,
+    Environment,
+    OutsourcedEnvironment,
+    Step,
+    Values,
+)
 from env_server.rollout.decisions import Answer, middle
-from env_server.rollout.trajectory import AgentDecisions, Recorder, Trajectory
+from env_server.rollout.trajectory import NOT_AWAITED, AgentDecisions, Recorder, Trajectory
 
 QUICK_SECONDS = 0.003
 """An event loop may be held up so long; a shorter step is not worth the way to a thread and back."""
@@ -48,13 +54,15 @@ class Block:
     Attributes:
         seed: of the run.
         number: of the block.
-        abort: whether a failed decision ends the block; otherwise the last action is repeated.
+        abort: whether a failed decision ends the block; otherwise another action stands in.
+        defaults: whether that is the environment's own (a ``DefaultingEnvironment``), and not the agent's last one.
         substituted: actions that the fallback supplied so far.
     """
 
     seed: int
     number: int
     abort: bool = True
+    defaults: bool = False
     substituted: int = field(default=0)
 
     @property
@@ -73,7 +81,7 @@ async def play_block(
         copies: their numbers.
         minds: who decides.
         block: which block; its ``substituted`` is counted up.
-        workers: where the environment computes, unless a step takes less than ``QUICK_SECONDS``.
+        workers: where the environment computes, unless a step takes less than ``QUICK_SECONDS`` and waits for nobody.
 
     Raises:
         Refused: a decision failed and ``block.abort`` is set.
@@ -82,7 +90,7 @@ async def play_block(
     recorder = Recorder(block.number, copies)
     step = await loop.run_in_executor(workers, environment.reset, block.environment_seed, copies)
     recorder.before.append(step)
-    quick = False
+    quick, waits = False, isinstance(environment, OutsourcedEnvironment)
     for number in itertools.count():
         if not step.awaited.any():
             break
@@ -92,7 +100,7 @@ async def play_block(
         actions = [decision.action for decision in decisions]
         started = time.perf_counter()
         step = environment.step(actions) if quick else await loop.run_in_executor(workers, environment.step, actions)
-        quick = time.perf_counter() - started < QUICK_SECONDS
+        quick = not waits and time.perf_counter() - started < QUICK_SECONDS
         recorder.decisions.append(decisions)
         recorder.before.append(step)
     return recorder.finish()
@@ -120,11 +128,16 @@ def executed(
         if isinstance(answer, Answer):
             decisions.append(AgentDecisions.of(answer, rows[index], copies))
             continue
+        action = None
         if isinstance(answer, AgoraError):
             if block.abort:
                 raise _named(answer, environment.agents[index])
             block.substituted += len(rows[index])
-        decisions.append(_fallback(environment, recorder, index, rows[index]))
+            if block.defaults:
+                action = _default(environment, index, rows[index])
+        if action is None:
+            action = _last(environment, recorder, index, rows[index])
+        decisions.append(AgentDecisions.substituted(action, rows[index], copies))
     return decisions
 
 
@@ -134,11 +147,29 @@ def _named(error: AgoraError, agent: str) -> AgoraError:
     return Refused(policy_pb2.REASON_UNREACHABLE, agent, "an agent service that answers", str(error), retryable=True)
 
 
-def _fallback(environment: Environment, recorder: Recorder, index: int, rows: NDArray[np.intp]) -> AgentDecisions:
-    copies = environment.num_envs
-    if recorder.decisions:
-        action = recorder.decisions[-1][index].action
-    else:
-        space = environment.action_spaces[environment.agents[index]]
-        action = {leaf.path: middle(leaf, copies) for leaf in leaves(space)}
-    return AgentDecisions.substituted(action, rows, copies)
+def _default(environment: Environment, index: int, rows: NDArray[np.intp]) -> Values | None:
+    """What the environment does itself in ``rows``, over all copies; None if it knows of nothing."""
+    if not isinstance(environment, DefaultingEnvironment):
+        return None
+    action = {}
+    for path, values in environment.default_action(index, rows).items():
+        action[path] = np.zeros((environment.num_envs, *values.shape[1:]), values.dtype)
+        action[path][rows] = values
+    return action
+
+
+def _last(environment: Environment, recorder: Recorder, index: int, rows: NDArray[np.intp]) -> Values:
+    """The agent's last action in each of ``rows``, over all copies; what stands in other rows is not executed."""
+    past = recorder.decisions
+    if past and not len(rows):
+        return past[-1][index].action
+    space = environment.action_spaces[environment.agents[index]]
+    action = {leaf.path: middle(leaf, environment.num_envs) for leaf in leaves(space)}
+    for decisions in reversed(past):
+        acted = decisions[index].acted[rows] != NOT_AWAITED
+        for path, values in decisions[index].action.items():
+            action[path][rows[acted]] = values[rows[acted]]
+        rows = rows[~acted]
+        if not len(rows):
+            break
+    return action

@@ -1,6 +1,7 @@
 """The rollout loop: who is asked when, what is recorded, and what happens when somebody fails."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 
@@ -72,12 +73,12 @@ class Echo:
         return answers
 
 
-def play(copies, abort=True, number=7, asked=None, kind=Echo, **fault):
-    block = Block(seed=3, number=number, abort=abort)
+def play(copies, abort=True, number=7, asked=None, kind=Echo, game=Relay, defaults=False, **fault):
+    block = Block(seed=3, number=number, abort=abort, defaults=defaults)
     copies = np.array(copies, np.uint32)
     minds = kind(number, copies, [] if asked is None else asked, **fault)
     with ThreadPoolExecutor(1) as workers:
-        environment = Relay(EnvironmentConfig(), len(copies))
+        environment = game(EnvironmentConfig(), len(copies))
         return asyncio.run(play_block(environment, copies, minds, block, workers)), block
 
 
@@ -146,3 +147,62 @@ def test_the_fallback_starts_in_the_middle():
 
     trajectory, block = play(range(2), kind=Mute, abort=False)
     assert not trajectory.agents[0].action[""].any() and block.substituted == 7 + 3
+
+
+class Turns(Relay):
+    """Copies take turns: copy c awaits agent 0 where its moment is even or odd as c is. It has a default action."""
+
+    def _show(self, rewards):
+        shown = super()._show(rewards)
+        shown.awaited[:, 0] &= self.moment % 2 == self.copies % 2
+        shown.awaited[:, 1] = self.moment < self.length
+        return shown
+
+    def default_action(self, index, rows):
+        assert self.awaited[rows, index].all()
+        return {"": np.full((len(rows), 1), 0.25)}
+
+
+def test_the_fallback_repeats_what_the_agent_last_did_in_that_copy():
+    trajectory, block = play(range(2), kind=Echo, game=Turns, broken=0, error=Unavailable("host:1", "x"), abort=False)
+    first = trajectory.agents[0]
+    assert first.acted.tolist() == [[1, 0], [0, 1], [2, 0], [0, 2]]
+    for step, copy in ((2, 0), (3, 1)):
+        assert first.action[""][step, copy, 0] == pytest.approx(np.sin(1 + 70 + 3 * (step - 2) + copy))
+    assert block.substituted == 2
+
+
+def test_the_environments_own_action_can_stand_in():
+    error = Refused(12, "x", "an answer", "none")
+    trajectory, block = play(range(2), game=Turns, broken=0, error=error, abort=False, defaults=True)
+    first = trajectory.agents[0]
+    assert first.acted.tolist() == [[1, 0], [0, 1], [2, 0], [0, 2]] and block.substituted == 2
+    assert first.action[""][2].tolist() == [[0.25], [0.0]] and first.action[""][3].tolist() == [[0.0], [0.25]]
+    assert first.reward[2].tolist() == [0.25, 0.0]
+    assert first.version[2].tolist() == [[0, 0], [0, 0]]
+
+
+threads = []
+
+
+class Quick(Relay):
+    """Notes where it is stepped."""
+
+    def __init__(self, config, num_envs):
+        super().__init__(config, num_envs)
+        threads.clear()
+
+    def step(self, actions):
+        threads.append(threading.get_ident())
+        return super().step(actions)
+
+
+class Outsourced(Quick):
+    pids = (1,)
+
+
+def test_a_game_that_waits_for_processes_never_holds_up_the_loop():
+    play(range(4), game=Quick)
+    assert threads[0] != threading.get_ident() and threading.get_ident() in threads
+    play(range(4), game=Outsourced)
+    assert len(threads) == 5 and threading.get_ident() not in threads
