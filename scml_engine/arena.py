@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scml.std import SCML2024StdWorld
 
 from agora.negotiation.layout import Commitment
+from agora.negotiation.wire import HORIZON
 from scml_engine.desk import Desk
-from scml_engine.spec import HORIZON, Decide, WorldSpec
+from scml_engine.spec import Decide, WorldSpec
 from scml_engine.tracker import Tracker
 
 # The engine's limits are in wall-clock seconds. Here callers have deadlines of their own, and a world that waits for a
@@ -34,6 +35,7 @@ class Arena(SCML2024StdWorld):
         decide: who answers for seats played from outside.
         sequence: counts decisions and contracts.
         hash: of contracts, offers and balances so far.
+        nullified: the day on which a contract became void, by its id.
         free_units: float64 (factories,), made minus received so far, may be negative.
     """
 
@@ -55,6 +57,7 @@ class Arena(SCML2024StdWorld):
         self.free_units = np.zeros(len(self.ids))
         self.shortfall = np.zeros(len(self.ids))
         self._signed: list[tuple[Any, int, int]] = []
+        self.nullified: dict[str, int] = {}
         self._index = {aid: i for i, aid in enumerate(self.ids)}
         flat = [seat for level in spec.seats for seat in level]
         self.desks = [Desk(self, i, seat) for i, seat in enumerate(flat)]
@@ -135,6 +138,8 @@ class Arena(SCML2024StdWorld):
             contract, seller, buyer = entry
             agreed = contract.agreement
             if contract.nullified_at is not None and contract.nullified_at >= 0:
+                # The engine writes a later day over it every evening until the delivery would have been due.
+                self.nullified[contract.id] = self.current_step
                 self._book(seller, buyer, int(agreed["time"]), int(agreed["quantity"]), float(agreed["unit_price"]), -1)
             elif agreed["time"] > self.current_step:
                 kept.append(entry)

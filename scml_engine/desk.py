@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Desk:
         seat: who plays it.
         sight: what it sees.
         substituted: decisions for which a default stood in.
+        told: what the last answers from outside came to: int32 (K, 4), and bool (K,), where the shield changed them.
     """
 
     def __init__(self, arena: Arena, index: int, seat: SeatSpec) -> None:
@@ -43,6 +44,7 @@ class Desk:
         self.sight = Sight(arena, index)
         self.substituted = 0
         self._stream = Stream(arena.spec.seed, index) if arena.spec.streams == "seat" else None
+        self.told: tuple[Ints, NDArray[np.bool_]] = self._answers(), np.zeros(arena.spec.slots, np.bool_)
         self._answering = False
         self._forced: dict[str, Offer] = {}
         maker = DECIDERS.get(seat.policy)
@@ -56,10 +58,13 @@ class Desk:
         """The day's first proposals, by partner."""
         if self._answering:
             return policy()
-        said = self.listen(policy) or {}
-        # The engine asks again when a partner was left out; what runs, stands.
-        answers = {p: (ResponseType.REJECT_OFFER, said.get(p)) for p in self.sight.running()}
+        said = dict(self.listen(policy) or {})
+        # The engine asks again when a partner was left out; what has gone to the others stands.
+        sent = self.sight.sent()
+        answers = {p: (ResponseType.REJECT_OFFER, said.get(p)) for p in self.sight.running() if p not in sent}
         final = self._settle(answers, {}, {}, first=True)
+        if self.seat.shield != "none":
+            said.update({partner: self.sight.own(partner) for partner in sent if partner in said})
         return {**said, **{partner: offer for partner, (_, offer) in final.items()}}
 
     def counter_all(
@@ -93,6 +98,7 @@ class Desk:
         mine = state.current_proposer in (None, partner)  # the engine calls our negotiator by the partner's name
         table = None if mine else state.current_offer
         final = self._settle({partner: said}, {partner: table}, {partner: state}, first=table is None)
+        self.sight.send(partner)
         return final.get(partner, said)[1]
 
     def respond_one(self, partner: str, state: Any, policy: Callable[[], ResponseType]) -> ResponseType:
@@ -145,7 +151,10 @@ class Desk:
 
     def ask(self, offers: Mapping[str, Offer], states: Mapping[str, Any], first: bool = False) -> dict[str, Said]:
         """Answers from outside the engine, always made legal."""
-        awaited: Collection[str] = self.sight.running() if first else [p for p in offers if p in self.sight.slot]
+        if first:
+            awaited = [p for p in self.sight.running() if p not in self.sight.sent()]
+        else:
+            awaited = [p for p in offers if p in self.sight.slot]
         if not awaited:
             return {}
         view = self.sight.look(awaited, offers, states, first)
@@ -172,6 +181,7 @@ class Desk:
         if self.seat.shield != "none":
             safe = shield(view, base, self.seat.shield, arena.spec.physics)
             final, edited = safe.answers, safe.edited
+        self.told = final, edited
         sequence = arena.next_sequence()
         if arena.tracker is not None:
             arena.tracker.decision(arena, self, sequence, view, base, final, edited, substituted)

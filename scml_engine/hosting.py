@@ -17,16 +17,15 @@ from greenlet import getcurrent, greenlet
 from numpy.typing import NDArray
 
 from agora.negotiation.bounds import masks
-from agora.negotiation.layout import Ints, Op, View
+from agora.negotiation.layout import Op, View
 from agora.negotiation.wire import NOBODY
-from scml_engine.spec import SERVICE, Reply, WorldSpec
+from scml_engine.spec import Reply, WorldSpec
 from scml_engine.state import StateReader
 from scml_engine.tracker import Tracker
 from scml_engine.world import build, play
 
 if TYPE_CHECKING:
     from scml_engine.arena import Arena
-    from scml_engine.desk import Desk
 
 Question = tuple[int, NDArray[Any]]
 """A seat, and its view."""
@@ -43,12 +42,13 @@ class Host:
             run: folder of the run that its tables are written to, or None.
             name: the world's id there.
         """
-        self._notes = _Notes(run, name)
+        self._tracker = None if run is None else Tracker(run, name)
         self._spec = spec
         self._greenlet = greenlet(self._play)
         self._generators = _Generators()
         self._arena: Arena | None = None
         self._reader: StateReader | None = None
+        self._asked: int | None = None
 
     def resume(self, answers: NDArray[Any] | None, report: NDArray[Any]) -> None:
         """Play on to the next question, or to the end.
@@ -67,26 +67,22 @@ class Host:
         self._fill(report, question)
 
     def _play(self) -> None:
-        self._arena = build(self._spec, self._ask, self._notes if self._notes.written else None)
+        self._arena = build(self._spec, _ask, self._tracker)
         self._reader = StateReader(self._arena)
         play(self._arena)
-
-    def _ask(self, seat: int, view: NDArray[Any], arena: Arena) -> Reply:
-        """Leave the world until somebody has answered."""
-        reply: Reply = getcurrent().parent.switch((seat, view))
-        arena.tracker = self._notes  # the next that it is told is what the desk makes of this
-        return reply
 
     def _fill(self, report: NDArray[Any], question: Question | None) -> None:
         arena, reader = self._arena, self._reader
         if arena is None or reader is None:
             raise RuntimeError("the world asked before it was built")
-        report["executed"], report["edited"] = self._notes.executed, self._notes.edited
+        if self._asked is not None:
+            report["executed"], report["edited"] = arena.desks[self._asked].told
         report["score"] = reader.scores()
         report["bankrupt"] = [arena.is_bankrupt[aid] for aid in arena.ids]
         reader.read(report["state"])
         report["seat"] = NOBODY
         if question is not None:
+            self._asked = question[0]
             report["seat"], report["view"] = question
             self._open(report, arena.desks[question[0]].seat.shield)
 
@@ -109,52 +105,23 @@ class Host:
                 self._greenlet.throw()
 
 
+def _ask(seat: int, view: NDArray[Any], arena: Arena) -> Reply:
+    """Leave the world until somebody has answered."""
+    reply: Reply = getcurrent().parent.switch((seat, view))
+    return reply
+
+
 class _Generators:
     """The process's random generators, as one world left them."""
 
     def __init__(self) -> None:
-        self.keep()
+        self._python, self._numpy = random.getstate(), np.random.MT19937()
 
     def keep(self) -> None:
         """Remember how they are now."""
-        self._python, self._numpy = random.getstate(), np.random.get_state(legacy=False)
+        self._python = random.getstate()
 
     def restore(self) -> None:
-        """Make them so again."""
+        """Make them so again; numpy's is this world's own, which is quicker than to copy its state."""
         random.setstate(self._python)
-        np.random.set_state(self._numpy)
-
-
-class _Notes(Tracker):
-    """Notes what the last answers from outside came to, beside the tables if they are wanted.
-
-    Attributes:
-        executed: int32 (K, 4), the answers after they were made legal and shielded; 0 before the first.
-        edited: bool (K,), where the shield changed them.
-        written: whether there are tables.
-    """
-
-    def __init__(self, run: Path | None, world: str) -> None:
-        super().__init__(run or Path(), world)
-        self.written = run is not None
-        self.executed: Ints | int = 0
-        self.edited: NDArray[np.bool_] | int = 0
-
-    def decision(
-        self,
-        arena: Arena,
-        desk: Desk,
-        sequence: int,
-        view: View,
-        base: Ints,
-        final: Ints,
-        edited: NDArray[np.bool_],
-        substituted: bool,
-    ) -> None:
-        """One decision; without tables it is the last that is told, as telling takes the engine time."""
-        if desk.seat.policy == SERVICE:
-            self.executed, self.edited = final, edited
-        if self.written:
-            super().decision(arena, desk, sequence, view, base, final, edited, substituted)
-        else:
-            arena.tracker = None
+        np.random.set_bit_generator(self._numpy)  # type: ignore[attr-defined]

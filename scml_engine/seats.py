@@ -46,6 +46,11 @@ class _Synchronous:
         decide = functools.partial(super().counter_all, offers=offers, states=states)  # type: ignore[misc]
         return self._desk.counter_all(offers, states, decide)
 
+    def propose(self, negotiator_id: str, state: Any, *arguments: Any, **named: Any) -> Any:
+        offer = super().propose(negotiator_id, state, *arguments, **named)  # type: ignore[misc]
+        self._desk.sight.send(negotiator_id)
+        return offer
+
 
 class _OneByOne:
     """Before a class that negotiates with each partner by itself."""
@@ -72,9 +77,15 @@ def seated(base: type) -> type:
         return base
     if not issubclass(base, OneShotAgent):
         raise ValueError(f"policy: expected a subclass of scml.std.StdAgent, got {base.__module__}.{base.__name__}")
-    mixin = _Synchronous if issubclass(base, SAOSyncController) else _OneByOne
+    mixin = _Synchronous if _answers_all(base) else _OneByOne
     body = {name: _listening(base, name) for name in LISTENED if getattr(base, name) is not getattr(OneShotAgent, name)}
     return type(base.__name__, (mixin, base), {**body, "__module__": base.__module__})
+
+
+def _answers_all(base: Any) -> bool:
+    """Whether a class answers all partners at once; some that could, propose and respond by themselves."""
+    sync = SAOSyncController
+    return issubclass(base, sync) and (base.propose, base.respond) == (sync.propose, sync.respond)
 
 
 def _listening(base: type, name: str) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scml.oneshot.common import QUANTITY, TIME, UNIT_PRICE
 
 from agora.negotiation.layout import PAST_ROUNDS, Factory, Ints, Op, Role, Slot, View, view_dtype
-from scml_engine.spec import HORIZON
+from agora.negotiation.wire import HORIZON
 
 if TYPE_CHECKING:
     from scml_engine.arena import Arena
@@ -47,6 +47,7 @@ class Sight:
         self.view = View(*(self.record[name] for name in View._fields))
         self._own = [NO_OFFER] * arena.spec.slots
         self._past: list[list[int]] = []
+        self._sent: set[str] = set()
 
     def is_running(self, partner: str) -> bool:
         """Whether today's negotiation with a partner goes on."""
@@ -56,6 +57,21 @@ class Sight:
     def running(self) -> list[str]:
         """Partners with whom today's negotiation goes on."""
         return [partner for partner in self.partners if self.is_running(partner)]
+
+    def send(self, partner: str) -> None:
+        """Today's offer to a partner goes out."""
+        self._wake()
+        self._sent.add(partner)
+
+    def sent(self) -> set[str]:
+        """Partners to whom an offer of ours has gone out today."""
+        self._wake()
+        return self._sent
+
+    def own(self, partner: str) -> Offer:
+        """Our last offer to a partner today, as the engine has it."""
+        quantity, delivery, price = self._own[self.slot[partner]]
+        return (quantity, self.day + delivery, price) if quantity else None
 
     def look(
         self, awaited: Collection[str], offers: Mapping[str, Offer], states: Mapping[str, Any], first: bool = False
@@ -68,10 +84,8 @@ class Sight:
             states: of those negotiations, by partner.
             first: whether the day's first proposals are due.
         """
-        day = self._arena.current_step
-        if day != self.day:
-            self._new_day(day)
-        view = self.view
+        self._wake()
+        day, view = self.day, self.view
         view.factory[Factory.FIRST] = first
         view.commitments[...] = self._arena.books[self._index, day : day + HORIZON + 1]
         view.slots[: len(self.partners)] = [self._row(p, i, awaited, offers, states) for p, i in self.slot.items()]
@@ -101,8 +115,13 @@ class Sight:
         self._past[i] = [*theirs, *own, *self._past[i]][: 6 * PAST_ROUNDS]
         self.view.history[i] = np.reshape(self._past[i], (PAST_ROUNDS, 6))
 
-    def _new_day(self, day: int) -> None:
+    def _wake(self) -> None:
+        """Look around in the morning."""
+        day = self._arena.current_step
+        if day == self.day:
+            return
         self.day = day
+        self._sent = set()
         self._own = [NO_OFFER] * len(self.roles)
         self._past = [[0] * 6 * PAST_ROUNDS for _ in self.roles]
         self.view.history[...] = 0

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agora.negotiation.wire import slots_of
+
 if TYPE_CHECKING:
     from scml_engine.arena import Arena
 
-HORIZON = 10
-"""Days ahead that a contract may be delivered, in the 2024 to 2026 leagues."""
 SERVICE = "service"
 """The policy of a seat whose answers come from outside the engine."""
 Physics = Literal["engine", "conserving"]
@@ -75,12 +75,6 @@ class WorldSpec:
     def slots(self) -> int:
         """K: most partners that a factory of this world has."""
         return slots_of(self.shape)
-
-
-def slots_of(shape: tuple[int, ...]) -> int:
-    """K: most partners that a factory has where level i has ``shape[i]`` factories."""
-    padded = (0, *shape, 0)
-    return max(padded[i - 1] + padded[i + 1] for i in range(1, len(padded) - 1))
 
 
 class Reply(NamedTuple):

@@ -138,7 +138,7 @@ class Tracker:
     def finish(self, arena: Arena, seconds: float) -> None:
         """Write everything; a table is there whole or not at all."""
         for contract, row in self._contracts:
-            self._rows["contracts"].append((*row, -1 if contract.nullified_at is None else int(contract.nullified_at)))
+            self._rows["contracts"].append((*row, arena.nullified.get(contract.id, -1)))
         self._close(arena, seconds)
         # A world is listed once it is in the table of worlds, so that one comes last.
         for name, schema in sorted(SCHEMAS.items(), key=lambda item: item[0] == "worlds"):

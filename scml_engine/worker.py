@@ -23,10 +23,6 @@ from agora.negotiation.wire import Kind, answers_dtype, receive, report_dtype, s
 if TYPE_CHECKING:
     from scml_engine.hosting import Host
 
-GARBAGE = (20_000, 50, 100)
-"""Thresholds of the collector: a world makes many objects and little garbage that needs it, and at Python's own
-thresholds looking for some takes a sixth of the time."""
-
 
 class Trouble(Exception):
     """What the server is told instead of a report.
@@ -70,7 +66,6 @@ class Worker:
             from scml_engine.spec import WorldSpec
         except ModuleNotFoundError as error:
             raise Trouble("engine", str(error)) from error
-        gc.freeze()  # what was imported stays
         run = None if order["run"] is None else Path(order["run"])
         for world in order["worlds"]:
             spec = WorldSpec.from_json(world["spec"])
@@ -104,7 +99,6 @@ class Worker:
 def main() -> None:
     """Serve, quietly: published agents print, and an interrupt at the keyboard is the server's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.set_threshold(*GARBAGE)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
     with socket.socket(fileno=int(sys.argv[1])) as link:
