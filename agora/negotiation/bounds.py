@@ -110,9 +110,6 @@ def masks(view: View, mode: Mode | None = None, physics: Physics = "engine") -> 
     for i, slot in enumerate(slots):
         if not slot[Slot.AWAITED] or slot[Slot.ROLE] == Role.NOBODY:
             continue
-        if rules.is_repeat(slot):
-            op[i, Op.REJECT] = delivery[i, slot[Slot.OWN_DELIVERY]] = 1
-            continue
         delivery[i, : rules.last + 1] = 1 if limits is None else limits.open(slot[Slot.ROLE])
         accept = rules.can_accept(slot) and (limits is None or limits.may_accept(slot))
         op[i] = accept, delivery[i].any(), True

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from agora.negotiation.layout import Factory, Slot, View
-from agora.negotiation.legal import CONSUMER, SUPPLIER, Rules
+from agora.negotiation.layout import Factory, View
+from agora.negotiation.legal import CONSUMER, SUPPLIER
 
 Mode = Literal["certain", "covered"]
 Physics = Literal["engine", "conserving"]
@@ -62,10 +62,7 @@ class Ledger:
         self.signed_sales, self.supplies = self.sales.copy(), self.secured.copy()
         self.buys: set[int] = set()
         self.can_buy = False
-        rules = Rules(view)
         for slot in self.slots:
-            if rules.is_repeat(slot):
-                slot[Slot.AWAITED] = 0
             role, running, awaited, _, _, _, _, quantity, delivery, price = slot
             if running and role == SUPPLIER:
                 self.can_buy = True

@@ -39,9 +39,6 @@ class Rules:
         role, awaited = slot[0], slot[2]
         if not awaited or not role:
             return END_ROW
-        if self.is_repeat(slot):
-            _, _, _, _, _, _, _, quantity, delivery, price = slot
-            return [REJECT, delivery, quantity, price]
         op, delivery, quantity, price = answer
         if op == ACCEPT and self.can_accept(slot):
             return ACCEPT_ROW
@@ -49,11 +46,6 @@ class Rules:
             return END_ROW
         low, high = self.prices[role]
         return [REJECT, min(max(delivery, 0), self.last), min(quantity, self.most), min(max(price, low), high)]
-
-    def is_repeat(self, slot: Row) -> bool:
-        """Whether a first proposal is asked for again: the engine may do so, but one that went out stands."""
-        _, running, awaited, _, _, _, _, quantity, delivery, _ = slot
-        return bool(self.first and running and awaited and quantity > 0 and 0 <= delivery <= self.last)
 
     def can_accept(self, slot: Row) -> bool:
         """Whether there is an offer on the table that can be accepted."""

@@ -66,10 +66,8 @@ def legalise(view: View, answers: Ints) -> Ints:
     """The legal answers nearest to these.
 
     An ACCEPT without a partner's offer becomes the offer beside it; an offer's δ, quantity and price are brought into
-    their ranges; an offer of no units, and an unknown operation, become END. A first proposal that was made today is
-    repeated as it was, since it may have gone out. Columns that an operation ignores, and
-    all
-    columns of slots that await no answer, become END and 0.
+    their ranges; an offer of no units, an unknown operation, and any answer where none is awaited become END. Columns
+    that an operation ignores become 0.
 
     Args:
         view: what the answers are to.

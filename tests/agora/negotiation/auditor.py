@@ -105,9 +105,7 @@ def deals_of(view: View, answers: Ints) -> list[Deal]:
     for i, (slot, answer) in enumerate(zip(view.slots.tolist(), answers.tolist(), strict=True)):
         sells = slot[Slot.ROLE] == Role.CONSUMER
         own = slot[Slot.OWN_DELIVERY], slot[Slot.OWN_QUANTITY], slot[Slot.OWN_PRICE]
-        if is_repeat(view, i):
-            found.append(Deal(i, sells, *own))
-        elif slot[Slot.AWAITED] and answer[Answer.OP] == Op.ACCEPT:
+        if slot[Slot.AWAITED] and answer[Answer.OP] == Op.ACCEPT:
             table = slot[Slot.PARTNER_DELIVERY], slot[Slot.PARTNER_QUANTITY], slot[Slot.PARTNER_PRICE]
             found.append(Deal(i, sells, *table, mine_now=True, sure=True))
         elif slot[Slot.AWAITED] and answer[Answer.OP] == Op.REJECT:
@@ -117,18 +115,10 @@ def deals_of(view: View, answers: Ints) -> list[Deal]:
     return found
 
 
-def is_repeat(view: View, i: int) -> bool:
-    """Whether a first proposal is asked for again that was made today and may have gone out."""
-    slot = view.slots[i]
-    asked = slot[Slot.RUNNING] and slot[Slot.AWAITED] and view.factory[Factory.FIRST]
-    return bool(asked and slot[Slot.OWN_QUANTITY])
-
-
 def can_buy_after(view: View, answers: Ints) -> bool:
     """Whether a supplier may still agree to something once these answers are given."""
     open_slots = (view.slots[:, Slot.ROLE] == Role.SUPPLIER) & (view.slots[:, Slot.RUNNING] == 1)
     stays = (view.slots[:, Slot.AWAITED] == 0) | (answers[:, Answer.OP] == Op.REJECT)
-    stays |= [is_repeat(view, i) for i in range(len(answers))]
     return bool((open_slots & stays).any())
 
 

@@ -130,12 +130,6 @@ def test_without_an_offer_to_accept_an_acceptance_becomes_the_offer_beside_it():
     assert legalise(first, answers((0, 1, 5, 16))).tolist() == [list(offer(1, 5, 16))]
 
 
-def test_a_first_proposal_is_repeated_as_it_was():
-    made = {Slot.OWN_DELIVERY: 2, Slot.OWN_QUANTITY: 4, Slot.OWN_PRICE: 17}
-    view = build([consumer() | made, consumer()], first=1)
-    assert legalise(view, answers(offer(0, 9, 18), offer(0, 9, 18))).tolist() == [[1, 2, 4, 17], [1, 0, 9, 18]]
-
-
 def test_nothing_is_said_where_nothing_is_asked():
     view = build([consumer(own=(0, 3, 17)), consumer((0, 3, 17)) | {Slot.ROLE: 0}])
     assert legalise(view, answers(offer(1, 5, 16), ACCEPT)).tolist() == [list(END)] * 2
