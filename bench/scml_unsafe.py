@@ -17,14 +17,14 @@ ACTS = 100_000
 
 
 def run(quick: bool) -> list[Row]:
-    """Play each policy with and without the shield, and audit both."""
-    variants = [*POLICIES, *(f"{policy}:certain" for policy in POLICIES)]
-    seeds, days = ("100:102", 15) if quick else ("100:120", 50)
-    with tempfile.TemporaryDirectory() as folder:
-        league(Path(folder), "unsafe", variants, "--track", seeds=seeds, days=days)
-        found = audit(Path(folder) / "unsafe")
-    tallies = found["by_name"]
-    shielded = [tallies[f"{policy}:certain"] for policy in POLICIES]
+    """Play each policy behind the shield, and for comparison without; audit both."""
+    seeds, some, days = ("400:402", "400:402", 15) if quick else ("400:460", "400:420", 50)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        league(folder, "shielded", [f"{policy}:certain" for policy in POLICIES], "--track", seeds=seeds, days=days)
+        league(folder, "bare", POLICIES, "--track", seeds=some, days=days)
+        safe, bare = audit(folder / "shielded"), audit(folder / "bare")
+    shielded = [safe["by_name"][f"{policy}:certain"] for policy in POLICIES]
     acts = sum(tally["acts"] for tally in shielded)
     rows = [
         Row("acts audited behind the shield", [acts], "", "reported" if quick else f">= {ACTS}", quick or acts >= ACTS)
@@ -33,9 +33,10 @@ def run(quick: bool) -> list[Row]:
         rows.append(_none(f"{policy}, shielded: U1 + U3 + U4 in {tally['acts']} acts", tally, KINDS))
         rows.append(_none(f"{policy}, shielded: J1 + J3 + J4 in {tally['decisions']} decisions", tally, TOGETHER))
     for policy in POLICIES:
-        rate = 100 * tallies[policy]["unsafe_acts"] / tallies[policy]["acts"]
+        tally = bare["by_name"][policy]
+        rate = 100 * tally["unsafe_acts"] / tally["acts"]
         rows.append(Row(f"{policy} without the shield: unsafe acts", [rate], "%", "reported", True))
-    wrong = len(found["disagreements"])
+    wrong = len(safe["disagreements"]) + len(bare["disagreements"])
     rows.append(Row("days on which auditor and engine disagree on the settlement", [wrong], "", "= 0", wrong == 0))
     return rows
 
