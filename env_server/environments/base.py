@@ -132,6 +132,10 @@ class OutsourcedEnvironment(Protocol):
         """Ids of those that run now."""
         ...
 
+    def close(self) -> None:
+        """End them."""
+        ...
+
 
 @runtime_checkable
 class DefaultingEnvironment(Protocol):
