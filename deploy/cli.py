@@ -80,7 +80,10 @@ class Play:
         """Do it."""
         from deploy.commands import play
 
-        return play(self)
+        counts = {"copies": self.copies, "blocks": self.blocks, "seed": self.seed}
+        return play(
+            self.environment, self.set, self.policy, self.seat, **counts, deadline=self.deadline, as_json=self.json
+        )
 
 
 @dataclass(frozen=True)

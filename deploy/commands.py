@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -18,9 +17,6 @@ from deploy.launcher import Launcher
 from deploy.loading import assigned, load
 from deploy.play import Game, play as play_game
 from deploy.run_folder import RunFolder, create, reopen
-
-if TYPE_CHECKING:
-    from deploy.cli import Play
 
 REPORT_SECONDS = 300
 
@@ -36,22 +32,33 @@ def run(path: Path, assignments: Sequence[str], runs: Path, name: str | None, re
         return error.exit_code
 
 
-def play(options: Play) -> int:
+def play(
+    environment: str,
+    assignments: Sequence[str],
+    policy: str,
+    seats: Sequence[str],
+    *,
+    copies: int,
+    blocks: int,
+    seed: int,
+    deadline: float,
+    as_json: bool,
+) -> int:
     """Let agents meet; see ``agora play --help``."""
     try:
         game = Game(
-            settings=EnvironmentSettings(name=options.environment, config=assigned(options.set)),
-            policy=options.policy,
-            seats=dict(_seat(text) for text in options.seat),
-            copies=_at_least_one("--copies", options.copies),
-            blocks=_at_least_one("--blocks", options.blocks),
-            seed=options.seed,
-            deadline=options.deadline,
+            settings=EnvironmentSettings(name=environment, config=assigned(assignments)),
+            policy=policy,
+            seats=dict(_seat(text) for text in seats),
+            copies=_at_least_one("--copies", copies),
+            blocks=_at_least_one("--blocks", blocks),
+            seed=seed,
+            deadline=deadline,
         )
     except LaunchError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return error.exit_code
-    return play_game(game, options.json)
+    return play_game(game, as_json)
 
 
 def _seat(text: str) -> tuple[str, str]:

@@ -16,6 +16,17 @@ ENGINE = ("negmas", "pebble", "scml", "scml_agents")
 Command = Annotated[League, tyro.conf.subcommand("league")] | Annotated[Official, tyro.conf.subcommand("official")]
 
 
+def _run(command: League | Official) -> int:
+    """Do it; what that takes is imported only now, so that help is quick."""
+    if isinstance(command, League):
+        from scml_engine.league.run import league
+
+        return league(command)
+    from scml_engine.league.official import official
+
+    return official(command)
+
+
 def main() -> None:
     """Run the command that the arguments ask for, and exit with its code."""
     command: League | Official = tyro.cli(
@@ -26,7 +37,7 @@ def main() -> None:
     )
     try:
         with stoppable():
-            sys.exit(command())
+            sys.exit(_run(command))
     except RefusedError as error:
         _complain(str(error))
         sys.exit(EXIT_REFUSED)

@@ -171,7 +171,7 @@ class Desk:
         if self.arena.decide is None:
             name = self.arena.names[self.index]
             raise ValueError(f"seat {name}: expected somebody who decides for the policy 'service', got nobody")
-        return self.arena.decide(self.index, self.sight.record, self.arena)
+        return self.arena.decide(self.index, self.sight.record)
 
     # Both -----------------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Host:
                 self._greenlet.throw()
 
 
-def _ask(seat: int, view: NDArray[Any], arena: Arena) -> Reply:
+def _ask(seat: int, view: NDArray[Any]) -> Reply:
     """Leave the world until somebody has answered."""
     reply: Reply = getcurrent().parent.switch((seat, view))
     return reply

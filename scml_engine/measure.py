@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scml.std import SCML2024StdWorld
 
 from agora.negotiation.haggler import haggle
-from scml_engine.arena import Arena
 from scml_engine.policies import resolve
 from scml_engine.spec import SERVICE, Reply, SeatSpec, Shield, WorldSpec
 from scml_engine.world import configuration, quiet, run_world, seed_all
@@ -85,7 +84,7 @@ def fast(spec: WorldSpec) -> dict[str, Any]:
     return {"scores": list(result.scores), "digest": result.digest}
 
 
-def decide(index: int, view: NDArray[Any], arena: Arena) -> Reply:
+def decide(index: int, view: NDArray[Any]) -> Reply:
     """The haggler, for one view."""
     rows = (view[name][None] for name in ("factory", "commitments", "slots"))
     return Reply(np.asarray(haggle(*rows)[0], np.int32))

@@ -13,6 +13,7 @@ from scml.oneshot.agent import OneShotAgent
 from scml.std import StdSyncAgent
 
 from scml_engine.deciders import DECIDERS
+from scml_engine.remote import RemoteSeat
 
 _2024, _2025, _2026 = (f"scml_agents.scml{year}.standard." for year in (2024, 2025, 2026))
 
@@ -33,12 +34,6 @@ def _penguin(mistakes: tuple[int, ...]) -> type:
     from scml_engine.penguin import repaired
 
     return repaired(frozenset(mistakes))
-
-
-def _outside() -> type:
-    from scml_engine.seats import RemoteSeat  # seats asks this module which classes there are
-
-    return RemoteSeat
 
 
 _REPAIRS = chain.from_iterable(combinations((1, 2, 3), n) for n in (1, 2, 3))
@@ -66,7 +61,7 @@ POLICIES: Final[dict[str, str | Callable[[], type]]] = {
     "greedy": "scml.std.agents.GreedyStdAgent",
     "syncrandom": "scml.std.agents.SyncRandomStdAgent",
     "donothing": lambda: DoNothing,
-    **dict.fromkeys(DECIDERS, _outside),
+    **dict.fromkeys(DECIDERS, lambda: RemoteSeat),
 }
 """Short name → the class, as a dotted path or a function without arguments, so that none is imported before it plays.
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from negmas import SAOResponse
 from negmas.sao import SAOSyncController
 from scml.oneshot.agent import OneShotAgent
-from scml.std import StdSyncAgent
 
+from scml_engine.policies import resolve
+from scml_engine.remote import RemoteSeat
 from scml_engine.spec import SERVICE
 
 if TYPE_CHECKING:
@@ -18,20 +18,6 @@ if TYPE_CHECKING:
 
 LISTENED = ("before_step", "step", "on_negotiation_success", "on_negotiation_failure")
 """Callbacks besides the decisions in which a published agent may draw random numbers."""
-
-
-class RemoteSeat(StdSyncAgent):
-    """Played from outside the engine: an agent service, or a function."""
-
-    _desk: Desk
-
-    def first_proposals(self) -> dict[str, Any]:
-        """The day's first offers."""
-        return {partner: offer for partner, (_, offer) in self._desk.ask({}, {}, first=True).items()}
-
-    def counter_all(self, offers: dict[str, Any], states: dict[str, Any]) -> dict[str, Any]:
-        """Answers to the offers on the table."""
-        return {partner: SAOResponse(*said) for partner, said in self._desk.ask(offers, states).items()}
 
 
 class _Synchronous:
@@ -105,6 +91,4 @@ def class_of(policy: str) -> type:
     """
     if policy == SERVICE:
         return RemoteSeat
-    from scml_engine.policies import resolve  # the list imports what agents need, which takes time
-
     return seated(resolve(policy))

@@ -6,15 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agora.negotiation.wire import slots_of
-
-if TYPE_CHECKING:
-    from scml_engine.arena import Arena
 
 SERVICE = "service"
 """The policy of a seat whose answers come from outside the engine."""
@@ -89,9 +86,9 @@ class Reply(NamedTuple):
     substituted: bool = False
 
 
-Decide = Callable[[int, NDArray[Any], "Arena"], Reply]
-"""Asks for a decision: the seat's number (level by level), its view (a record of ``view_dtype``, valid until the next
-call), and the world, which is blocked until this returns."""
+Decide = Callable[[int, NDArray[Any]], Reply]
+"""Asks for a decision: the seat's number (level by level), and its view, a record of ``view_dtype``, valid until the
+next call. The world is blocked until this returns."""
 
 
 @dataclass(frozen=True)

@@ -53,12 +53,6 @@ class League:
     json: bool = False
     """Print JSON instead of a table."""
 
-    def __call__(self) -> int:
-        """Do it."""
-        from scml_engine.league.run import league
-
-        return league(self)
-
 
 @dataclass(frozen=True)
 class Official:
@@ -88,9 +82,3 @@ class Official:
     """The folder in which runs lie."""
     json: bool = False
     """Print JSON instead of a table."""
-
-    def __call__(self) -> int:
-        """Do it."""
-        from scml_engine.league.official import official
-
-        return official(self)

@@ -22,7 +22,7 @@ def seats(*levels):
 MIXED = WorldSpec(5, 8, seats(("penguin", "greedy"), ("syncrandom", "as0"), ("cautious", "penguin")))
 
 
-def ends(index, view, arena):
+def ends(index, view):
     answers = np.zeros((len(view["slots"]), len(Answer)), np.int32)
     answers[:, Answer.OP] = Op.END
     return Reply(answers)
@@ -69,17 +69,17 @@ def test_another_policy_in_one_seat_leaves_nature_and_the_others_first_offers_as
 
 
 def test_books_follow_from_the_contracts(tmp_path):
-    seen = {}
+    seen = []
 
-    def watch(index, view, arena):
-        day = int(view["factory"][Factory.DAY])
-        seen[arena.sequence, index] = (day, view["commitments"].copy())
-        return ends(index, view, arena)
+    def watch(index, view):
+        seen.append((int(view["factory"][Factory.DAY]), view["commitments"].copy()))
+        return ends(index, view)
 
     spec = replace(MIXED, seats=(*MIXED.seats[:1], seats(("service", "as0"))[0], *MIXED.seats[2:]))
     run_world(spec, watch, Tracker(tmp_path, "w"))
     contracts = [row for row in table(tmp_path, "contracts") if not row["exogenous"] and row["nullified_day"] < 0]
-    for (sequence, _), (day, commitments) in seen.items():
+    asked = sorted({row["sequence"] for row in table(tmp_path, "decisions") if row["factory"] == "1.0"})
+    for sequence, (day, commitments) in zip(asked, seen, strict=True):
         for ahead in range(11):
             mine = [r for r in contracts if r["sequence"] <= sequence and r["delivery"] == day + ahead]
             bought = [r for r in mine if r["buyer"] == "1.0"]

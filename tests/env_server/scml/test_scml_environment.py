@@ -118,7 +118,7 @@ from agora.negotiation.haggler import haggle
 from scml_engine.spec import Reply, WorldSpec
 from scml_engine.world import run_world
 
-def decide(seat, view, arena):
+def decide(seat, view):
     return Reply(haggle(view["factory"][None], view["commitments"][None], view["slots"][None])[0])
 
 print(json.dumps([run_world(WorldSpec.from_json(spec), decide).scores for spec in json.loads(sys.argv[1])]))
