@@ -86,7 +86,7 @@ class Tracker:
             self._rows["decisions"].append(
                 (
                     *(self.world, day, sequence, name, partner, side, self._number(pair), row[Slot.ROUND]),
-                    *(*_said(final[i], table, day), *_said(base[i], table, day)),
+                    *(*_said(final[i], table, day, first), *_said(base[i], table, day, first)),
                     *(bool(edited[i]), substituted, first, can_buy, *table),
                 )
             )
@@ -176,11 +176,14 @@ def _table(row: list[int], day: int) -> tuple[int, int, float]:
     return (quantity, day + delivery, float(price)) if quantity else (0, -1, 0.0)
 
 
-def _said(answer: Ints, table: tuple[int, int, float], day: int) -> tuple[str, int, int, float]:
-    """What an answer comes to: its name, and the offer accepted or made."""
+def _said(answer: Ints, table: tuple[int, int, float], day: int, first: bool) -> tuple[str, int, int, float]:
+    """What an answer comes to: its name, and the offer accepted or made.
+
+    No first proposal is no end: the partner may open.
+    """
     op, delivery, quantity, price = answer.tolist()
     if op == Op.ACCEPT:
         return ("accept", *table)
     if op == Op.REJECT and quantity > 0:
         return ("reject", quantity, day + delivery, float(price))
-    return (_NAMES[Op(op)], 0, -1, 0.0)
+    return ("reject" if first else _NAMES[Op(op)], 0, -1, 0.0)
