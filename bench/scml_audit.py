@@ -41,13 +41,11 @@ def run(quick: bool) -> list[Row]:
 
 
 def _effect(name: str, row: dict[str, float], quick: bool) -> Row:
-    """Repairing defect 2 must pay; defect 3 must not matter; the others are reported with their intervals."""
+    """Repairing defect 2 must pay; the others are reported with their intervals."""
     low, high = row["diff_low"], row["diff_high"]
     target, holds = f"reported; 95 %: {low:+.4f} to {high:+.4f}", True
     if name == "penguin+2":
         target, holds = f"> 0 with 95 %: {low:+.4f} to {high:+.4f}", low > 0
-    elif name == "penguin+3":
-        target, holds = f"0 within 95 %: {low:+.4f} to {high:+.4f}", low <= 0 <= high
     return Row(f"{name} − penguin: score", [row["diff"]], "", target, quick or holds)
 
 

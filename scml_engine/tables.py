@@ -110,5 +110,6 @@ SCHEMAS: dict[str, pa.Schema] = {
         buyer=_TEXT,
         rounds=_INT,
         agreed=_FLAG,
+        ended=_LONG,
     ),
 }

@@ -92,11 +92,12 @@ class Tracker:
             )
 
     def negotiation(self, arena: Arena, info: Any, contract: Any) -> None:
-        """A negotiation has ended."""
+        """A negotiation has ended; ``ended`` is on the counter that decisions and contracts share."""
         seller, buyer = (arena.name_of[info.annotation[side]] for side in ("seller", "buyer"))
         number = self._number((seller, buyer))
         rounds = int(info.mechanism.state.step)
-        row = (self.world, number, arena.current_step, seller, buyer, rounds, contract is not None)
+        ended = arena.next_sequence()
+        row = (self.world, number, arena.current_step, seller, buyer, rounds, contract is not None, ended)
         self._rows["negotiations"].append(row)
 
     def contract(self, arena: Arena, sequence: int, info: Any, contract: Any) -> None:

@@ -104,7 +104,7 @@ class Ledger:
         days: per factory, in order.
         acts: per factory, in order.
         contracts: in order.
-        rounds: per negotiation, how many it went through.
+        ended: per negotiation, the sequence at which it ended.
     """
 
     world: str
@@ -114,7 +114,7 @@ class Ledger:
     days: dict[str, list[Day]]
     acts: dict[str, list[Act]]
     contracts: list[Contract]
-    rounds: dict[int, int]
+    ended: dict[int, int]
 
 
 def read(run: Run, world: str) -> Ledger:
@@ -134,9 +134,9 @@ def read(run: Run, world: str) -> Ledger:
     for row in _rows(run, world, "decisions", Act._fields, "sequence"):
         _of(acts, row["factory"], f"{run.path}/tables/decisions/{world}.parquet").append(Act(**row))
     contracts = [Contract(**row) for row in _rows(run, world, "contracts", Contract._fields, "sequence")]
-    ended = _rows(run, world, "negotiations", ("negotiation", "rounds"), "negotiation")
-    rounds = {row["negotiation"]: row["rounds"] for row in ended}
-    return Ledger(world, about[0]["physics"], about[0]["days"], factories, days, acts, contracts, rounds)
+    over = _rows(run, world, "negotiations", ("negotiation", "ended"), "negotiation")
+    ended = {row["negotiation"]: row["ended"] for row in over}
+    return Ledger(world, about[0]["physics"], about[0]["days"], factories, days, acts, contracts, ended)
 
 
 def by_factory(contracts: Sequence[Contract]) -> dict[str, list[Contract]]:

@@ -21,8 +21,7 @@ def lifetimes(ledger: Ledger) -> dict[tuple[int, int], int]:
     """How long the binding acts of a world stood.
 
     An accept stands until it is a contract. An offer stands until its partner refuses it or the contract is signed,
-    until the factory's next answer in that negotiation, or until the negotiation ends; one that was made in the last
-    round could never be accepted. Where nothing says how a negotiation ended, it counts as running all day.
+    until the factory's next answer in that negotiation, or until the negotiation ends.
     """
     talks: dict[int, list[Act]] = defaultdict(list)
     for act in sorted(chain.from_iterable(ledger.acts.values()), key=lambda act: act.sequence):
@@ -33,12 +32,10 @@ def lifetimes(ledger: Ledger) -> dict[tuple[int, int], int]:
         unsent = _unsent(acts)
         found |= {(act.sequence, number): NEVER for act in unsent}
         sent = [act for act in acts if act not in unsent]
-        ended = DAY_END if sent[-1].binds else sent[-1].sequence
-        last_round = ledger.rounds.get(number, sys.maxsize) - 1
+        ended = ledger.ended.get(number, DAY_END)
         for i, act in enumerate(sent):
-            too_late = act.sequence if act.round >= last_round and number not in signed else DAY_END
             replies = (later.sequence for later in sent[i + 1 :] if _settles(act, later))
-            found[act.sequence, number] = min(chain(replies, (signed.get(number, ended), too_late)))
+            found[act.sequence, number] = min(chain(replies, (signed.get(number, ended), ended)))
     return found
 
 

@@ -80,7 +80,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
         number="unit_price",
         flag="exogenous",
     ),
-    "negotiations": _columns(text="world seller buyer", whole="negotiation day rounds", flag="agreed"),
+    "negotiations": _columns(text="world seller buyer", whole="negotiation day rounds ended", flag="agreed"),
     "unsafe": _columns(
         text="world factory partner kind",
         whole="sequence negotiation",

@@ -200,6 +200,9 @@ class Quick(Relay):
 class Outsourced(Quick):
     pids = (1,)
 
+    def close(self):
+        """Nothing runs."""
+
 
 def test_a_game_that_waits_for_processes_never_holds_up_the_loop():
     play(range(4), game=Quick)

@@ -49,7 +49,7 @@ SCHEMAS = {
         sequence=I8, day=I4, negotiation=I8, seller=TEXT, buyer=TEXT, quantity=I4, delivery=I4, unit_price=F8,
         exogenous=FLAG, nullified_day=I4,
     ),
-    "negotiations": columns(negotiation=I8, day=I4, seller=TEXT, buyer=TEXT, rounds=I4, agreed=FLAG),
+    "negotiations": columns(negotiation=I8, day=I4, seller=TEXT, buyer=TEXT, rounds=I4, agreed=FLAG, ended=I8),
 }  # fmt: skip
 
 NOTHING = (0, -1, 0.0)
@@ -73,12 +73,12 @@ CONTRACTS = [
     (40, 2, -1, "1.0", "nature", 3, 2, 20.0, True, -1),
 ]
 NEGOTIATIONS = [
-    (1, 0, "0.0", "1.0", 2, True),
-    (2, 0, "0.0", "1.1", 1, True),
-    (3, 0, "0.1", "1.0", 1, False),
-    (4, 0, "0.1", "1.1", 1, False),
-    (5, 1, "0.0", "1.0", 1, False),
-    (6, 1, "0.1", "1.0", 1, True),
+    (1, 0, "0.0", "1.0", 2, True, 20),
+    (2, 0, "0.0", "1.1", 1, True, 21),
+    (3, 0, "0.1", "1.0", 1, False, 22),
+    (4, 0, "0.1", "1.1", 1, False, 23),
+    (5, 1, "0.0", "1.0", 1, False, 40),
+    (6, 1, "0.1", "1.0", 1, True, 41),
 ]
 UNSAFE = [("0.0", 11, "1.1", 2, "U1", 4.0), ("0.1", 25, "1.0", 6, "U2", 1.0)]
 """Factory, sequence, partner, negotiation, kind, excess; in world a_s0001."""
