@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -88,7 +88,9 @@ class _Attempt:
     number: int = 1
 
 
-def run_many(tasks: Iterable[Task], workers: int, seconds: float, recycle: int = 50) -> Generator[Outcome, None, None]:
+def run_many(
+    tasks: Iterable[Task], workers: int, seconds: float, recycle: int = 1, preload: Sequence[str] = ()
+) -> Generator[Outcome, None, None]:
     """Run tasks in worker processes; each ends with exactly one outcome.
 
     A task that raises, loses its process or exceeds its time is begun once more. Workers print nothing, ignore Ctrl-C,
@@ -98,7 +100,9 @@ def run_many(tasks: Iterable[Task], workers: int, seconds: float, recycle: int =
         tasks: what to run.
         workers: how many processes.
         seconds: after so long a task's process is killed.
-        recycle: a worker is replaced after so many tasks; 0 never.
+        recycle: a worker is replaced after so many tasks; 0 never. With 1, nothing that a task leaves behind in its
+            process, such as what an agent's class has learned, reaches another.
+        preload: further modules that the server of processes imports once.
 
     Yields:
         Outcomes in the order in which tasks end.
@@ -108,7 +112,7 @@ def run_many(tasks: Iterable[Task], workers: int, seconds: float, recycle: int =
     """
     waiting = deque(_Attempt(task) for task in tasks)
     running: dict[Future[_Answer], _Attempt] = {}
-    pool, breakdowns = _pool(workers, recycle), 0
+    pool, breakdowns = _pool(workers, recycle, preload), 0
     try:
         while waiting or running:
             if pool.active:
@@ -120,7 +124,7 @@ def run_many(tasks: Iterable[Task], workers: int, seconds: float, recycle: int =
                 if breakdowns == BREAKDOWNS:
                     raise PoolError("workers: expected processes that begin, but they end at once")
                 _close(pool)
-                pool, ended = _pool(workers, recycle), set(running)
+                pool, ended = _pool(workers, recycle, preload), set(running)
             for future in ended:
                 attempt, (value, error) = running.pop(future), _result(future, seconds)
                 if error and attempt.number < ATTEMPTS:
@@ -145,9 +149,9 @@ def _fill(
             running[future] = waiting.popleft()
 
 
-def _pool(workers: int, recycle: int) -> ProcessPool:
+def _pool(workers: int, recycle: int, preload: Sequence[str]) -> ProcessPool:
     with _environment():
-        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
+        multiprocessing.get_context("forkserver").set_forkserver_preload([*PRELOAD, *preload])
         forkserver.ensure_running()
     context = multiprocessing.get_context("forkserver")
     return ProcessPool(max_workers=workers, max_tasks=recycle, initializer=_begin, context=context)

@@ -107,10 +107,18 @@ def _play(plan: Plan, folder: Folder, options: League) -> None:
     tasks = [Task(name, play, (worlds[name], folder.path, options.track)) for name in worlds if name not in done]
     workers = options.workers or len(os.sched_getaffinity(0))
     bar = Bar(Console(stderr=True), len(worlds), len(done))
-    with bar, closing(run_many(tasks, workers, options.world_seconds)) as outcomes:
+    with bar, closing(run_many(tasks, workers, options.world_seconds, preload=_modules(plan))) as outcomes:
         for outcome in outcomes:
             results.write(results.rows(worlds[outcome.key], outcome), folder.parts / f"{outcome.key}.parquet")
             bar.advance(bool(outcome.error))
+
+
+def _modules(plan: Plan) -> list[str]:
+    """Where the policies' classes are, so that a fresh process for each world need not import them."""
+    from scml_engine.policies import resolve
+
+    names = {*plan.pool, *(variant.policy for variant in plan.variants)}
+    return sorted({resolve(name).__module__ for name in names})
 
 
 def _say_how_to_go_on(stopped: Stopped, folder: Folder) -> None:

@@ -107,3 +107,8 @@ def _alive(pid):
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
+
+
+def test_every_task_has_a_process_of_its_own_unless_told_otherwise():
+    outcomes = list(run_many([Task(str(n), os.getpid) for n in range(8)], workers=2, seconds=20.0))
+    assert len({outcome.value for outcome in outcomes}) == 8
