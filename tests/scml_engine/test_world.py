@@ -1,6 +1,7 @@
 """Worlds of the real engine: same results as its own, reproducible, and comparable between policies."""
 
 import random
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,18 @@ def test_books_follow_from_the_contracts(tmp_path):
             ]
             assert commitments[ahead].tolist() == expected
     assert seen
+
+
+def test_a_slow_answer_changes_nothing():
+    """The engine draws one more random number once a negotiation has run for a second."""
+    waits = iter([1.2])
+
+    def slow(index, view):
+        time.sleep(next(waits, 0.0))
+        return ends(index, view)
+
+    spec = WorldSpec(3, 4, seats(("service", "penguin"), ("syncrandom", "penguin")), streams="shared")
+    assert run_world(spec, slow).digest == run_world(spec, ends).digest
 
 
 @pytest.mark.parametrize(
