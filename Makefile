@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python: expected >= 3.11, got {v[0]}.{v[1]}; make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,scml]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,scml,pettingzoo,openenv]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps scml-agents
 	touch $(STAMP)
 

@@ -11,13 +11,13 @@ import inspect
 import grpc.aio
 import tyro
 
-from agent_services.handler import Handler
 from agent_services.policies import load, prepare
-from agent_services.policies.base import Source
 from agent_services.registry_client import RegistryClient
-from agent_services.servicer import AgentServicer
 from agent_services.settings import Settings
-from agent_services.versions import NO_VERSION, Held, Shelf
+from agora.agents.handler import Handler
+from agora.agents.policy import Source
+from agora.agents.servicer import AgentServicer
+from agora.agents.versions import NO_VERSION, Held, Shelf
 from agora.errors import Refused
 from agora.service import run, serve
 from agora.v1 import agent_pb2_grpc, policy_pb2

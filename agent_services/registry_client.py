@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 import grpc
 import grpc.aio
 
-from agent_services import metrics
 from agent_services.model_check import MAX_BYTES
 from agent_services.policies import load
-from agent_services.policies.base import Source, Spaces
-from agent_services.trial import try_out
-from agent_services.versions import NO_VERSION, Held, Shelf, Version
+from agora.agents import metrics
+from agora.agents.policy import Source, Spaces
+from agora.agents.trial import try_out
+from agora.agents.versions import NO_VERSION, Held, Shelf, Version
 from agora.channels import connect
 from agora.errors import Refused, refusal_in
 from agora.spaces import from_proto, leaves

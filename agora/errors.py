@@ -36,6 +36,9 @@ _STATUS = {
     pb.REASON_UNREACHABLE: grpc.StatusCode.UNAVAILABLE,
     pb.REASON_UNSUPPORTED: grpc.StatusCode.UNIMPLEMENTED,
     pb.REASON_INTERNAL: grpc.StatusCode.INTERNAL,
+    pb.REASON_CAPACITY: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.REASON_LEASE: grpc.StatusCode.ABORTED,
+    pb.REASON_TOKEN: grpc.StatusCode.UNAUTHENTICATED,
 }
 
 

@@ -29,6 +29,7 @@ from agora.v1 import (
     policy_registry_pb2_grpc,
     rollout_pb2,
     rollout_pb2_grpc,
+    seat_pb2,
 )
 from bench.processes import ROOT, Service
 from bench.report import Row
@@ -165,7 +166,7 @@ async def _steps(stub: environment_pb2_grpc.EnvironmentServiceAsyncStub) -> list
 
 async def collections(server: str, agent: str) -> list[Outcome]:
     """Wrong collections, each followed by a good one."""
-    seats = [rollout_pb2.Seat(agent=f"station_{i}", addresses=[agent]) for i in range(4)]
+    seats = [seat_pb2.Seat(agent=f"station_{i}", addresses=[agent]) for i in range(4)]
     good = rollout_pb2.CollectRequest(run="r", environment=GAME, seats=seats, num_blocks=1, deadline_us=5_000_000)
 
     def but(**changes: object) -> rollout_pb2.CollectRequest:
@@ -183,7 +184,7 @@ async def collections(server: str, agent: str) -> list[Outcome]:
     none = environment_pb2.EnvironmentSpec(name="charging", num_envs=0)
     requests = [
         but(environment=unknown), but(environment=none), but(num_blocks=0), but(deadline_us=0), but(seats=seats[:3]),
-        but(seats=[*seats, rollout_pb2.Seat(agent="ghost", addresses=[agent])]), but(run="../x", log=True),
+        but(seats=[*seats, seat_pb2.Seat(agent="ghost", addresses=[agent])]), but(run="../x", log=True),
         but(exploration=rollout_pb2.CollectExploration(noise_scale=float("nan"))),
         but(exploration=rollout_pb2.CollectExploration(noise_scale=-1.0)),
     ]  # fmt: skip

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent_services.policies.base import Source
 from agent_services.policies.onnx import OnnxPolicy, load
+from agora.agents.policy import Source
 from agora.v1 import environment_pb2
 from bench.in_process import LocalMinds
 from bench.processes import Service

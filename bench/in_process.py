@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent_services.policies.base import Batch, Decide, Draws, Policy, Spaces
-from agent_services.sampling import Explore, Sampler
+from agora.agents.policy import Batch, Decide, Draws, Policy, Spaces
+from agora.agents.sampling import Explore, Sampler
 from agora.errors import AgoraError
 from agora.spaces import leaves, ordered
 from env_server.environments.base import Environment, Step

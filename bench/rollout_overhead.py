@@ -14,10 +14,10 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
-from agent_services.policies.base import Source
 from agent_services.policies.onnx import OnnxPolicy, load
+from agora.agents.policy import Source
 from agora.channels import connect_blocking
-from agora.v1 import agent_pb2, environment_pb2, policy_pb2, rollout_pb2, rollout_pb2_grpc
+from agora.v1 import agent_pb2, environment_pb2, policy_pb2, rollout_pb2, rollout_pb2_grpc, seat_pb2
 from bench.in_process import LocalMinds
 from bench.ping import AioPings, Pings
 from bench.processes import Service
@@ -102,7 +102,7 @@ class Remote:
 
     def __init__(self, address: str, seats: Seats) -> None:
         self._channel = connect_blocking(address)
-        self._seats = [rollout_pb2.Seat(agent=a, addresses=[s]) for a, s in seats.items()]
+        self._seats = [seat_pb2.Seat(agent=a, addresses=[s]) for a, s in seats.items()]
 
     def steps_per_second(self, num_envs: int, blocks: int, log: bool) -> float:
         """Throughput of one collection, its start and its transfer included."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from agora.channels import connect_blocking
 from agora.randomness import generator
-from agora.v1 import environment_pb2, rollout_pb2 as pb, rollout_pb2_grpc
+from agora.v1 import environment_pb2, rollout_pb2 as pb, rollout_pb2_grpc, seat_pb2
 from bench.processes import Service
 from env_server.rollout.runner import Block
 
@@ -63,7 +63,7 @@ class Remote:
     def play(self, block: int, deadline: float = 5.0, **config: Any) -> pb.CollectSummary:
         """Play a block; settings given here add to those of all blocks."""
         settings = json.dumps({**self._config, **config})
-        seats = [pb.Seat(agent=agent, addresses=[service.address]) for agent, service in self.services.items()]
+        seats = [seat_pb2.Seat(agent=agent, addresses=[service.address]) for agent, service in self.services.items()]
         request = pb.CollectRequest(
             environment=environment_pb2.EnvironmentSpec(name="scml", config_json=settings, num_envs=self.worlds),
             seats=seats, seed=0, first_block=block, num_blocks=1, deadline_us=int(deadline * 1e6),

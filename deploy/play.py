@@ -22,7 +22,7 @@ from rich.table import Table
 from agora.channels import connect
 from agora.codec import from_tensor
 from agora.errors import Refused, explain
-from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc
+from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, seat_pb2
 from deploy.addresses import Addresses
 from deploy.errors import EXIT_REFUSED, BadExperiment, Fault, LaunchError, ProcessFailed, ProcessRefused
 from deploy.experiment import EnvironmentSettings
@@ -143,7 +143,7 @@ class _Table:
             environment=environment_pb2.EnvironmentSpec(
                 name=game.settings.name, config_json=config, num_envs=game.copies
             ),
-            seats=[pb.Seat(agent=agent, addresses=[seats[agent]]) for agent in agents],
+            seats=[seat_pb2.Seat(agent=agent, addresses=[seats[agent]]) for agent in agents],
             seed=game.seed,
             num_blocks=game.blocks,
             deadline_us=int(game.deadline * 1e6),

@@ -13,11 +13,11 @@ from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused
 from agora.spaces import Space, leaves, ordered, to_proto
 from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, policy_pb2, tensor_pb2
+from agora.version import PROTOCOL_VERSION
 from env_server.environments import ENVIRONMENTS, make
 from env_server.environments.base import Environment, PayoffEnvironment, Step, Values
 from env_server.pool import Pool
 from env_server.rollout.decisions import agent_specs
-from env_server.rollout.stream import PROTOCOL_VERSION
 
 
 class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):

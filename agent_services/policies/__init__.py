@@ -6,7 +6,7 @@ import importlib
 from types import ModuleType
 from typing import cast
 
-from agent_services.policies.base import Policy, Source
+from agora.agents.policy import Policy, Source
 from agora.errors import Refused
 from agora.v1 import policy_pb2
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent_services.policies.base import Batch, Chosen, Decide, Decision, Spaces
+from agora.agents.policy import Batch, Chosen, Decide, Decision, Spaces
 from agora.errors import Refused
 from agora.negotiation.haggler import haggle
 from agora.negotiation.layout import Answer

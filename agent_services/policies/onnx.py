@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime as ort
 
 from agent_services.model_check import check_structure
-from agent_services.policies.base import (
+from agora.agents.policy import (
     Array,
     Batch,
     Categorical,

@@ -19,7 +19,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from agent_services.policies.base import (
+from agent_services.policies.negotiators import Haggler
+from agora.agents.policy import (
     Array,
     Batch,
     Chosen,
@@ -32,7 +33,6 @@ from agent_services.policies.base import (
     is_bounded,
     output_width,
 )
-from agent_services.policies.negotiators import Haggler
 from agora.errors import Refused
 from agora.spaces import Leaf
 from agora.v1 import policy_pb2

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from agent_services.model_check import MAX_BYTES
-from agent_services.policies.base import (
+from agora.agents.policy import (
     Batch,
     Categorical,
     Decide,

@@ -542,6 +542,7 @@ class DescribeAgentsResponse(_message.Message):
         VERSION_FIELD_NUMBER: _builtins.int
         SHA256_FIELD_NUMBER: _builtins.int
         SERVING_FIELD_NUMBER: _builtins.int
+        SPEC_FIELD_NUMBER: _builtins.int
         policy_id: _builtins.str
         """The policy's id."""
         kind: _builtins.str
@@ -554,6 +555,10 @@ class DescribeAgentsResponse(_message.Message):
         def version(self) -> _policy_pb2.PolicyVersion:
             """The version."""
 
+        @_builtins.property
+        def spec(self) -> _policy_pb2.PolicySpec:
+            """What it was made for; not set if it fits many spaces or does not tell."""
+
         def __init__(
             self,
             *,
@@ -562,10 +567,11 @@ class DescribeAgentsResponse(_message.Message):
             version: _policy_pb2.PolicyVersion | None = ...,
             sha256: _builtins.str = ...,
             serving: _builtins.bool = ...,
+            spec: _policy_pb2.PolicySpec | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "version", b"version"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "policy_id", b"policy_id", "serving", b"serving", "sha256", b"sha256", "version", b"version"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "policy_id", b"policy_id", "serving", b"serving", "sha256", b"sha256", "spec", b"spec", "version", b"version"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

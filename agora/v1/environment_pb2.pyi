@@ -5,6 +5,7 @@ isort:skip_file
 
 from agora.v1 import agent_pb2 as _agent_pb2
 from agora.v1 import policy_pb2 as _policy_pb2
+from agora.v1 import seat_pb2 as _seat_pb2
 from agora.v1 import space_pb2 as _space_pb2
 from agora.v1 import tensor_pb2 as _tensor_pb2
 from collections import abc as _abc
@@ -32,7 +33,9 @@ class EnvironmentSpec(_message.Message):
     CONFIG_JSON_FIELD_NUMBER: _builtins.int
     NUM_ENVS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name in the server's table: "charging"."""
+    """Its name in the server's table: "charging". Behind a colon stands what a name needs to know more:
+    "pettingzoo:MODULE?KEY=VALUE&..." or "pettingzoo:MODULE:FACTORY?..." is any PettingZoo environment.
+    """
     config_json: _builtins.str
     """Its configuration as a JSON object; unknown keys are refused, missing ones take the defaults."""
     num_envs: _builtins.int
@@ -137,6 +140,7 @@ class ConnectRequest(_message.Message):
     OPEN_FIELD_NUMBER: _builtins.int
     RESET_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
+    RENEW_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def open(self) -> Global___OpenEnvironment:
         """First, once."""
@@ -149,18 +153,23 @@ class ConnectRequest(_message.Message):
     def step(self) -> Global___StepEnvironment:
         """Act."""
 
+    @_builtins.property
+    def renew(self) -> Global___RenewLease:
+        """Nothing, but I am still here."""
+
     def __init__(
         self,
         *,
         open: Global___OpenEnvironment | None = ...,
         reset: Global___ResetEnvironment | None = ...,
         step: Global___StepEnvironment | None = ...,
+        renew: Global___RenewLease | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "open", b"open", "reset", b"reset", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "open", b"open", "renew", b"renew", "reset", b"reset", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "open", b"open", "reset", b"reset", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "open", b"open", "renew", b"renew", "reset", b"reset", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["open", "reset", "step"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["open", "reset", "step", "renew"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -174,6 +183,15 @@ class OpenEnvironment(_message.Message):
 
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     PROTOCOL_VERSIONS_FIELD_NUMBER: _builtins.int
+    PLAYED_FIELD_NUMBER: _builtins.int
+    DEADLINE_US_FIELD_NUMBER: _builtins.int
+    LEASE_SECONDS_FIELD_NUMBER: _builtins.int
+    deadline_us: _builtins.int
+    """How long an agent service may take for a frame, in microseconds; 0 means 5 seconds. A step that a service did not
+    answer is refused (DEADLINE or UNREACHABLE, retryable) and may be sent again.
+    """
+    lease_seconds: _builtins.int
+    """How long the session outlives the driver's last request, in seconds, 1 to 3600; 0 means 60."""
     @_builtins.property
     def environment(self) -> Global___EnvironmentSpec:
         """Which."""
@@ -182,15 +200,24 @@ class OpenEnvironment(_message.Message):
     def protocol_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The protocol versions that the caller speaks."""
 
+    @_builtins.property
+    def played(self) -> _containers.RepeatedCompositeFieldContainer[_seat_pb2.Seat]:
+        """Agents that agent services play in this session; the driver acts for all others, >= 1. The server asks the
+        services itself; steps in which no agent of the driver is awaited in any copy are taken without it.
+        """
+
     def __init__(
         self,
         *,
         environment: Global___EnvironmentSpec | None = ...,
         protocol_versions: _abc.Iterable[_builtins.int] | None = ...,
+        played: _abc.Iterable[_seat_pb2.Seat] | None = ...,
+        deadline_us: _builtins.int = ...,
+        lease_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "protocol_versions", b"protocol_versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_us", b"deadline_us", "environment", b"environment", "lease_seconds", b"lease_seconds", "played", b"played", "protocol_versions", b"protocol_versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -203,20 +230,65 @@ class ResetEnvironment(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEED_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
     seed: _builtins.int
-    """The episodes' seed."""
+    """The episodes' seed. The decisions of played agents are keyed by it, too."""
+    copies: _builtins.bytes
+    """Which copies start: uint32 little-endian [n], rising; empty means all. Some alone are refused (UNSUPPORTED) by
+    games whose copies end together.
+    """
     def __init__(
         self,
         *,
         seed: _builtins.int = ...,
+        copies: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResetEnvironment: _TypeAlias = ResetEnvironment  # noqa: Y015
+
+@_typing.final
+class RenewLease(_message.Message):
+    """Keeps the session for another lease."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewLease: _TypeAlias = RenewLease  # noqa: Y015
+
+@_typing.final
+class LeaseRenewed(_message.Message):
+    """The session is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_SECONDS_FIELD_NUMBER: _builtins.int
+    lease_seconds: _builtins.int
+    """For so many seconds from now."""
+    def __init__(
+        self,
+        *,
+        lease_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_seconds", b"lease_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseRenewed: _TypeAlias = LeaseRenewed  # noqa: Y015
 
 @_typing.final
 class StepEnvironment(_message.Message):
@@ -249,7 +321,7 @@ class StepEnvironment(_message.Message):
     AGENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepEnvironment.AgentActions]:
-        """One entry per agent, in their order."""
+        """One entry per agent, in their order; empty for agents that services play."""
 
     def __init__(
         self,
@@ -273,6 +345,7 @@ class ConnectResponse(_message.Message):
     OPENED_FIELD_NUMBER: _builtins.int
     TRANSITION_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    RENEWED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def opened(self) -> Global___DescribeEnvironmentResponse:
         """The answer to open."""
@@ -285,18 +358,23 @@ class ConnectResponse(_message.Message):
     def refusal(self) -> _policy_pb2.Refusal:
         """The request was refused."""
 
+    @_builtins.property
+    def renewed(self) -> Global___LeaseRenewed:
+        """The answer to renew."""
+
     def __init__(
         self,
         *,
         opened: Global___DescribeEnvironmentResponse | None = ...,
         transition: Global___Transition | None = ...,
         refusal: _policy_pb2.Refusal | None = ...,
+        renewed: Global___LeaseRenewed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "opened", b"opened", "refusal", b"refusal", "transition", b"transition"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "opened", b"opened", "refusal", b"refusal", "renewed", b"renewed", "transition", b"transition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "opened", b"opened", "refusal", b"refusal", "transition", b"transition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "opened", b"opened", "refusal", b"refusal", "renewed", b"renewed", "transition", b"transition"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["opened", "transition", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["opened", "transition", "refusal", "renewed"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -344,7 +422,7 @@ class Transition(_message.Message):
     AWAITED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transition.AgentView]:
-        """Per agent, in their order."""
+        """Per agent, in their order; empty for agents that services play."""
 
     @_builtins.property
     def state(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]:
@@ -352,19 +430,21 @@ class Transition(_message.Message):
 
     @_builtins.property
     def rewards(self) -> _tensor_pb2.Tensor:
-        """float64 (B, N)."""
+        """float64 (B, N): earned since the last transition."""
 
     @_builtins.property
     def terminated(self) -> _tensor_pb2.Tensor:
-        """bool (B, N): ended by the rules."""
+        """bool (B, N): ended by the rules since the last transition."""
 
     @_builtins.property
     def truncated(self) -> _tensor_pb2.Tensor:
-        """bool (B, N): cut off."""
+        """bool (B, N): cut off since the last transition."""
 
     @_builtins.property
     def awaited(self) -> _tensor_pb2.Tensor:
-        """bool (B, N): whose action the next step needs."""
+        """bool (B, N): whose action the next step needs; false for agents that services play. The episode of a copy in which
+        nobody is awaited has ended, unless other copies go on and it waits for a played agent.
+        """
 
     def __init__(
         self,

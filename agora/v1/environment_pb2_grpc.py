@@ -64,8 +64,9 @@ class EnvironmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Connect(self, request_iterator, context):
-        """Reset and step an environment of one's own; it lives as long as the stream. Requests are answered in order, and a
-        refused request leaves the stream and the environment as they were.
+        """A session: reset and step an environment of one's own. It lives as long as the stream and its lease: a driver of
+        which nothing is heard for the lease's time loses it (LEASE). Requests are answered in order, each by exactly one
+        response, and a refused request leaves the stream and the environment as they were.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,8 +36,9 @@ class EnvironmentServiceStub:
     DescribeEnvironment: _grpc.UnaryUnaryMultiCallable[_environment_pb2.DescribeEnvironmentRequest, _environment_pb2.DescribeEnvironmentResponse]
     """Which environments there are, with the agents and spaces of one configuration."""
     Connect: _grpc.StreamStreamMultiCallable[_environment_pb2.ConnectRequest, _environment_pb2.ConnectResponse]
-    """Reset and step an environment of one's own; it lives as long as the stream. Requests are answered in order, and a
-    refused request leaves the stream and the environment as they were.
+    """A session: reset and step an environment of one's own. It lives as long as the stream and its lease: a driver of
+    which nothing is heard for the lease's time loses it (LEASE). Requests are answered in order, each by exactly one
+    response, and a refused request leaves the stream and the environment as they were.
     """
     EvaluatePayoff: _grpc.UnaryUnaryMultiCallable[_environment_pb2.EvaluatePayoffRequest, _environment_pb2.EvaluatePayoffResponse]
     """The expected payoff of joint actions, for games that can tell it without an episode; otherwise UNIMPLEMENTED."""
@@ -50,8 +51,9 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     DescribeEnvironment: _aio.UnaryUnaryMultiCallable[_environment_pb2.DescribeEnvironmentRequest, _environment_pb2.DescribeEnvironmentResponse]  # type: ignore[assignment]
     """Which environments there are, with the agents and spaces of one configuration."""
     Connect: _aio.StreamStreamMultiCallable[_environment_pb2.ConnectRequest, _environment_pb2.ConnectResponse]  # type: ignore[assignment]
-    """Reset and step an environment of one's own; it lives as long as the stream. Requests are answered in order, and a
-    refused request leaves the stream and the environment as they were.
+    """A session: reset and step an environment of one's own. It lives as long as the stream and its lease: a driver of
+    which nothing is heard for the lease's time loses it (LEASE). Requests are answered in order, each by exactly one
+    response, and a refused request leaves the stream and the environment as they were.
     """
     EvaluatePayoff: _aio.UnaryUnaryMultiCallable[_environment_pb2.EvaluatePayoffRequest, _environment_pb2.EvaluatePayoffResponse]  # type: ignore[assignment]
     """The expected payoff of joint actions, for games that can tell it without an episode; otherwise UNIMPLEMENTED."""
@@ -73,8 +75,9 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_environment_pb2.ConnectRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_environment_pb2.ConnectResponse], _abc.AsyncIterator[_environment_pb2.ConnectResponse]]:
-        """Reset and step an environment of one's own; it lives as long as the stream. Requests are answered in order, and a
-        refused request leaves the stream and the environment as they were.
+        """A session: reset and step an environment of one's own. It lives as long as the stream and its lease: a driver of
+        which nothing is heard for the lease's time loses it (LEASE). Requests are answered in order, each by exactly one
+        response, and a refused request leaves the stream and the environment as they were.
         """
 
     @_abc_1.abstractmethod

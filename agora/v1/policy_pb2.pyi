@@ -66,6 +66,12 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The environment does not offer this."""
     REASON_INTERNAL: _Reason.ValueType  # 20
     """A fault of this side; details are in its log under the incident number given."""
+    REASON_CAPACITY: _Reason.ValueType  # 21
+    """The server has no room for another session now; got says how many there are."""
+    REASON_LEASE: _Reason.ValueType  # 22
+    """Nothing was heard of the driver for longer than its lease: the session has ended."""
+    REASON_TOKEN: _Reason.ValueType  # 23
+    """Not the token of that name."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """The kinds of refusal. docs/protocol.md has a table of what to do about each."""
@@ -112,6 +118,12 @@ REASON_UNSUPPORTED: Reason.ValueType  # 19
 """The environment does not offer this."""
 REASON_INTERNAL: Reason.ValueType  # 20
 """A fault of this side; details are in its log under the incident number given."""
+REASON_CAPACITY: Reason.ValueType  # 21
+"""The server has no room for another session now; got says how many there are."""
+REASON_LEASE: Reason.ValueType  # 22
+"""Nothing was heard of the driver for longer than its lease: the session has ended."""
+REASON_TOKEN: Reason.ValueType  # 23
+"""Not the token of that name."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -4,7 +4,7 @@ isort:skip_file
 """
 
 from agora.v1 import environment_pb2 as _environment_pb2
-from agora.v1 import policy_pb2 as _policy_pb2
+from agora.v1 import seat_pb2 as _seat_pb2
 from agora.v1 import tensor_pb2 as _tensor_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -98,7 +98,7 @@ class CollectRequest(_message.Message):
         """The game and its copies."""
 
     @_builtins.property
-    def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]:
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[_seat_pb2.Seat]:
         """Who plays. Every agent of the environment once."""
 
     @_builtins.property
@@ -110,7 +110,7 @@ class CollectRequest(_message.Message):
         *,
         run: _builtins.str = ...,
         environment: _environment_pb2.EnvironmentSpec | None = ...,
-        seats: _abc.Iterable[Global___Seat] | None = ...,
+        seats: _abc.Iterable[_seat_pb2.Seat] | None = ...,
         seed: _builtins.int = ...,
         first_block: _builtins.int = ...,
         num_blocks: _builtins.int = ...,
@@ -127,40 +127,6 @@ class CollectRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CollectRequest: _TypeAlias = CollectRequest  # noqa: Y015
-
-@_typing.final
-class Seat(_message.Message):
-    """An agent and who answers for it."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    AGENT_FIELD_NUMBER: _builtins.int
-    ADDRESSES_FIELD_NUMBER: _builtins.int
-    POLICY_FIELD_NUMBER: _builtins.int
-    agent: _builtins.str
-    """The agent's id."""
-    @_builtins.property
-    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The addresses of its agent service's replicas, >= 1; any may answer. Agents with the same list share one stream."""
-
-    @_builtins.property
-    def policy(self) -> _policy_pb2.PolicyReference:
-        """The policy that must act."""
-
-    def __init__(
-        self,
-        *,
-        agent: _builtins.str = ...,
-        addresses: _abc.Iterable[_builtins.str] | None = ...,
-        policy: _policy_pb2.PolicyReference | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "agent", b"agent", "policy", b"policy"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Seat: _TypeAlias = Seat  # noqa: Y015
 
 @_typing.final
 class CollectExploration(_message.Message):

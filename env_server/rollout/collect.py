@@ -13,6 +13,7 @@ import numpy as np
 
 from agora.errors import Refused, Unavailable
 from agora.v1 import agent_pb2, policy_pb2, rollout_pb2 as pb
+from agora.version import PROTOCOL_VERSION
 from env_server.environments import make
 from env_server.environments.base import DefaultingEnvironment, Environment
 from env_server.log import TrajectoryLog
@@ -21,7 +22,6 @@ from env_server.rollout.decisions import agent_specs, ports_for
 from env_server.rollout.link import AgentLink, hellos
 from env_server.rollout.minds import RemoteMinds
 from env_server.rollout.runner import Block, play_block
-from env_server.rollout.stream import PROTOCOL_VERSION
 from env_server.rollout.trajectory import Trajectory
 
 CAPABILITIES = (

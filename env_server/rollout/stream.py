@@ -10,8 +10,8 @@ from prometheus_client import Counter
 
 from agora.errors import AgoraError, Refused, Unavailable, explain
 from agora.v1 import agent_pb2 as pb, agent_pb2_grpc, policy_pb2
+from agora.version import PROTOCOL_VERSION
 
-PROTOCOL_VERSION = 1
 STALE = Counter("agora_stale_answers_total", "Late or doubled answers that were dropped.")
 
 

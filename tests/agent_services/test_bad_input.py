@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from agent_services.handler import Handler
 from agent_services.policies import load
-from agent_services.policies.base import Source
-from agent_services.servicer import AgentServicer
-from agent_services.versions import NO_VERSION, Held, Shelf
+from agora.agents.handler import Handler
+from agora.agents.policy import Source
+from agora.agents.servicer import AgentServicer
+from agora.agents.versions import NO_VERSION, Held, Shelf
 from agora.codec import to_tensor
 from agora.v1 import agent_pb2 as pb, policy_pb2, tensor_pb2
 from tests.support import frames, models

@@ -9,10 +9,10 @@ from gymnasium import spaces
 from onnx import helper
 from safetensors.numpy import save
 
-from agent_services.handler import Handler
 from agent_services.policies import load
-from agent_services.policies.base import Source
-from agent_services.versions import NO_VERSION, Held, Shelf
+from agora.agents.handler import Handler
+from agora.agents.policy import Source
+from agora.agents.versions import NO_VERSION, Held, Shelf
 from agora.codec import from_tensor
 from agora.v1 import agent_pb2 as pb
 from tests.support import frames, models

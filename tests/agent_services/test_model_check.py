@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 
 from agent_services import model_check
 from agent_services.policies import load
-from agent_services.policies.base import Source, Spaces
-from agent_services.trial import try_out
+from agora.agents.policy import Source, Spaces
+from agora.agents.trial import try_out
 from agora.errors import Refused
 from agora.spaces import leaves
 from tests.support import models

@@ -6,8 +6,8 @@ from gymnasium import spaces
 from safetensors.numpy import save
 
 from agent_services.policies import load
-from agent_services.policies.base import Batch, Draws, Source, Spaces
 from agent_services.settings import Settings
+from agora.agents.policy import Batch, Draws, Source, Spaces
 from agora.errors import Refused
 from agora.spaces import leaves
 from tests.support import frames, models

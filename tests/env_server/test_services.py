@@ -15,7 +15,14 @@ import pytest
 from agora.channels import connect_blocking
 from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused, explain
-from agora.v1 import environment_pb2 as env_pb, environment_pb2_grpc, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc
+from agora.v1 import (
+    environment_pb2 as env_pb,
+    environment_pb2_grpc,
+    policy_pb2,
+    rollout_pb2 as pb,
+    rollout_pb2_grpc,
+    seat_pb2,
+)
 from bench.processes import Service, free_address
 from env_server.environments import ENVIRONMENTS
 from env_server.rollout.runner import Block
@@ -54,7 +61,7 @@ def minds():
 
 def request(minds, run="r", **changes):
     fields = {"environment": CHARGING, "seed": 5, "num_blocks": 2, "deadline_us": 5_000_000, "run": run, **changes}
-    seats = [pb.Seat(agent=agent, addresses=addresses) for agent, addresses in minds.items()]
+    seats = [seat_pb2.Seat(agent=agent, addresses=addresses) for agent, addresses in minds.items()]
     return pb.CollectRequest(seats=seats, **fields)
 
 

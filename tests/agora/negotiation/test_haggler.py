@@ -7,7 +7,7 @@ import pytest
 from gymnasium import spaces
 
 from agent_services.policies import load
-from agent_services.policies.base import Batch, Draws, Source, Spaces
+from agora.agents.policy import Batch, Draws, Source, Spaces
 from agora.errors import Refused
 from agora.negotiation.haggler import haggle
 from agora.negotiation.layout import Answer, Commitment, Factory, Op, Role, Slot

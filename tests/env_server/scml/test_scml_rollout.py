@@ -13,7 +13,14 @@ import pytest
 from agora.channels import connect_blocking
 from agora.codec import from_tensor
 from agora.errors import Refused, explain
-from agora.v1 import environment_pb2 as env_pb, environment_pb2_grpc, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc
+from agora.v1 import (
+    environment_pb2 as env_pb,
+    environment_pb2_grpc,
+    policy_pb2,
+    rollout_pb2 as pb,
+    rollout_pb2_grpc,
+    seat_pb2,
+)
 from bench.processes import Service
 
 AGENTS = [f"factory_{i}" for i in range(4)]
@@ -53,7 +60,7 @@ def request(seats, environment=None, **changes):
     return pb.CollectRequest(
         **{
             "environment": environment or game(),
-            "seats": [pb.Seat(agent=agent, addresses=[address]) for agent, address in seats.items()],
+            "seats": [seat_pb2.Seat(agent=agent, addresses=[address]) for agent, address in seats.items()],
             "seed": 5,
             "num_blocks": 1,
             "deadline_us": 5_000_000,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent_services.policies.base import (
+from agora.agents.policy import (
     Array,
     Batch,
     Categorical,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent_services.policies.base import Array, Floats, choices_of, output_width
-from agent_services.sampling import Explore
+from agora.agents.policy import Array, Floats, choices_of, output_width
+from agora.agents.sampling import Explore
 from agora.codec import from_numbers, from_tensor, to_tensor
 from agora.errors import Refused
 from agora.spaces import Leaf

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent_services.policies.base import Array, Batch, Draws, Policy, Spaces
-from agent_services.sampling import Explore, Sampler
+from agora.agents.policy import Array, Batch, Draws, Policy, Spaces
+from agora.agents.sampling import Explore, Sampler
 from agora.errors import Refused
 from agora.randomness import generator
 from agora.spaces import Leaf

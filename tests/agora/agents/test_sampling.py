@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from agent_services.policies.base import Batch, Categorical, Decision, Draws, Normal
-from agent_services.sampling import Explore, Sampler
+from agora.agents.policy import Batch, Categorical, Decision, Draws, Normal
+from agora.agents.sampling import Explore, Sampler
 from agora.errors import Refused
 from agora.spaces import leaves
 

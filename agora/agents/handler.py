@@ -6,20 +6,18 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
-from agent_services import frames, metrics
-from agent_services.policies.base import Batch, Decide, Draws, Spaces
-from agent_services.sampling import Sampler
-from agent_services.trial import try_out
-from agent_services.versions import Held, Requirement, Shelf
+from agora.agents import frames, metrics
+from agora.agents.policy import Batch, Decide, Draws, Spaces
+from agora.agents.sampling import Sampler
+from agora.agents.trial import try_out
+from agora.agents.versions import Held, Requirement, Shelf
 from agora.codec import from_numbers
 from agora.errors import Refused
 from agora.spaces import from_proto, leaves
 from agora.v1 import agent_pb2 as pb, policy_pb2
+from agora.version import PROTOCOL_VERSION, software
 
-SOFTWARE = f"agora {version('agora')}"
-PROTOCOL_VERSION = 1
 CAPABILITIES = (
     pb.CAPABILITY_ACTION_MASK,
     pb.CAPABILITY_MEMORY,
@@ -88,7 +86,7 @@ class Handler:
 
     def describe(self) -> pb.DescribeAgentsResponse:
         """What the service holds."""
-        response = pb.DescribeAgentsResponse(software=SOFTWARE, frames=self.frames)
+        response = pb.DescribeAgentsResponse(software=software(), frames=self.frames)
         for shelf in self.shelves.values():
             for held in shelf.held():
                 entry = response.policies.add(policy_id=shelf.policy_id, kind=shelf.kind, sha256=held.sha256)
@@ -157,7 +155,7 @@ class Stream:
         """The answer to the hello."""
         return pb.AgentWelcome(
             protocol_version=PROTOCOL_VERSION,
-            software=SOFTWARE,
+            software=software(),
             capabilities=CAPABILITIES,
             memory_bytes=[seat.memory_bytes for seat in self._seats.values()],
         )

@@ -6,8 +6,8 @@ import logging
 import uuid
 from collections.abc import AsyncIterator
 
-from agent_services import metrics
-from agent_services.handler import Handler, Stream
+from agora.agents import metrics
+from agora.agents.handler import Handler, Stream
 from agora.errors import Refused
 from agora.interceptors import Context
 from agora.v1 import agent_pb2 as pb, agent_pb2_grpc, policy_pb2

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from agent_services import metrics
-from agent_services.policies.base import Policy, Spaces
+from agora.agents import metrics
+from agora.agents.policy import Policy, Spaces
 from agora.errors import Refused
 from agora.v1 import policy_pb2 as pb
 

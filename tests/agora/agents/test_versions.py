@@ -6,8 +6,8 @@ import time
 import pytest
 
 from agent_services.policies import load
-from agent_services.policies.base import Source
-from agent_services.versions import ANY, Held, Requirement, Shelf
+from agora.agents.policy import Source
+from agora.agents.versions import ANY, Held, Requirement, Shelf
 from agora.errors import Refused
 from agora.v1 import policy_pb2
 
