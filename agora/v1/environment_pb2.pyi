@@ -420,6 +420,7 @@ class Transition(_message.Message):
     TERMINATED_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
     AWAITED_FIELD_NUMBER: _builtins.int
+    ALIVE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transition.AgentView]:
         """Per agent, in their order; empty for agents that services play."""
@@ -446,6 +447,10 @@ class Transition(_message.Message):
         nobody is awaited has ended, unless other copies go on and it waits for a played agent.
         """
 
+    @_builtins.property
+    def alive(self) -> _tensor_pb2.Tensor:
+        """bool (B, N): who takes part in the copy's episode now."""
+
     def __init__(
         self,
         *,
@@ -455,10 +460,11 @@ class Transition(_message.Message):
         terminated: _tensor_pb2.Tensor | None = ...,
         truncated: _tensor_pb2.Tensor | None = ...,
         awaited: _tensor_pb2.Tensor | None = ...,
+        alive: _tensor_pb2.Tensor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["awaited", b"awaited", "rewards", b"rewards", "terminated", b"terminated", "truncated", b"truncated"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "awaited", b"awaited", "rewards", b"rewards", "terminated", b"terminated", "truncated", b"truncated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "awaited", b"awaited", "rewards", b"rewards", "state", b"state", "terminated", b"terminated", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "alive", b"alive", "awaited", b"awaited", "rewards", b"rewards", "state", b"state", "terminated", b"terminated", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

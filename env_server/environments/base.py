@@ -42,11 +42,12 @@ class Step:
         observations: per agent (in the order of ``Environment.agents``), the leaves of its observation, (B, ...).
         state: leaves of the global state, (B, ...); only critics and the log may see it.
         rewards: float64 (B, N), in the game's own unit; zeros after ``reset``.
-        terminated: bool (B, N), the agent's part in the copy's episode ended by the rules.
-        truncated: bool (B, N), it was cut off (a horizon); learners bootstrap through it.
+        terminated: bool (B, N), the agent's part in the copy's episode ended by the rules, in this step.
+        truncated: bool (B, N), it was cut off (a horizon) in this step; learners bootstrap through it.
         awaited: bool (B, N), whose action the next ``step`` needs; False for agents of ended episodes.
         action_masks: per agent index, leaves of the legal-action mask, uint8 (B, ...), for agents that have one.
         info: named arrays (B, ...) for the log and reports, never for agents.
+        alive: bool (B, N), who takes part in the copy's episode now; None: everyone until its part has ended.
     """
 
     observations: Sequence[Values]
@@ -57,6 +58,7 @@ class Step:
     awaited: NDArray[np.bool_]
     action_masks: Mapping[int, Values] = field(default_factory=dict)
     info: Values = field(default_factory=dict)
+    alive: NDArray[np.bool_] | None = None
 
 
 class Environment(Protocol):
@@ -155,5 +157,23 @@ class DefaultingEnvironment(Protocol):
 
         Raises:
             ValueError: a row does not await this agent.
+        """
+        ...
+
+
+@runtime_checkable
+class RestartingEnvironment(Protocol):
+    """A game whose copies end at different times and can start again one by one."""
+
+    def restart(self, seed: int, copies: NDArray[np.uint32], rows: NDArray[np.intp]) -> Step:
+        """Start a new episode in some copies; the others stay as they are.
+
+        Args:
+            seed: as in ``Environment.reset``.
+            copies: uint32 (B,), the numbers of all copies.
+            rows: places of the copies that start, rising.
+
+        Returns:
+            What all copies show; rewards, terminated and truncated are zeros.
         """
         ...
