@@ -8,6 +8,7 @@ page run one after the other in one process each, so a block must be whole.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
@@ -71,7 +72,7 @@ def _start(line: str, folder: Path, stack: ExitStack) -> None:
     words = shlex.split(line)
     process = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=folder, env=_environment())
     stack.callback(_stop, process)
-    flags = zip(words, words[1:], strict=False)
+    flags = itertools.pairwise(words)
     for address in (value for flag, value in flags if flag in _SERVES and _ADDRESS.match(value)):
         until = time.monotonic() + START_SECONDS
         while not _answers(address):
