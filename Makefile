@@ -2,10 +2,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS ?= $(basename $(notdir $(wildcard bench/peers/*.txt)))
 GENERATED := agora/v1
+WIRES := env_server/gateways/dm_env_rpc/wire agent_services/policies/remote/oip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench protos hooks clean
+.PHONY: help install run test lint format bench peers protos hooks clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,7 +40,7 @@ lint: $(STAMP)  ## style, types, architecture, contract
 		$(BIN)/buf breaking --against '.git#branch=main'; \
 	else echo "buf breaking: skipped, no contract on main yet"; fi
 	@$(MAKE) --no-print-directory protos
-	git diff --exit-code -- $(GENERATED)
+	git diff --exit-code -- $(GENERATED) $(WIRES:%=%_pb2.py) $(WIRES:%=%_pb2.pyi)
 
 format: $(STAMP)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -47,14 +49,26 @@ format: $(STAMP)  ## mend what ruff can mend
 bench: $(STAMP)  ## list the measurements; python -m bench NAME runs one
 	$(BIN)/python -m bench
 
+peers: $(PEERS:%=.peers/%/.installed)  ## others' software in .peers/NAME, for tests and measurements; PEERS="openenv" builds that one
+
+# Frozen lists are whole, so that what a peer asks for but does not import need not be installed.
+.peers/%/.installed: bench/peers/%.txt
+	@echo "peers: building .peers/$*"
+	rm -rf .peers/$*
+	$(PYTHON) -m venv .peers/$*
+	.peers/$*/bin/python -m pip install --quiet --no-deps --requirement $<
+	touch $@
+
 protos: $(STAMP)  ## generate the stubs from protos/
 	$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. protos/agora/v1/*.proto
 	@touch $(GENERATED)/__init__.py
+	$(BIN)/python -m grpc_tools.protoc -I . --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+		--python_out=. --mypy_out=quiet:. $(WIRES:%=%.proto)
 
 hooks: $(STAMP)  ## check every commit before it is made
 	$(BIN)/pre-commit install
 
-clean:  ## remove .venv and caches; runs/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+clean:  ## remove .venv, .peers and caches; runs/ stays
+	rm -rf $(VENV) .peers .mypy_cache .ruff_cache .pytest_cache

@@ -35,7 +35,8 @@ def _first_version(settings: Settings) -> Held | None:
         expected = "a file that can be read"
         raise Refused(policy_pb2.REASON_CONFIG, "model", expected, f"{settings.model}: {error.strerror}") from error
     policy = load(settings.kind, Source(settings.name, settings.parameters, model))
-    return Held(policy, NO_VERSION, hashlib.sha256(model).hexdigest() if model else "")
+    sha256 = hashlib.sha256(model).hexdigest() if model else ""
+    return Held(policy, NO_VERSION, sha256, exact=settings.kind != "remote")
 
 
 async def main(settings: Settings) -> None:

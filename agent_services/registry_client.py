@@ -111,7 +111,7 @@ class RegistryClient:
         version = _version(manifest)
         try:
             model = await self._read(manifest)
-            held = await asyncio.to_thread(_build, shelf.kind.partition(":")[0], manifest, model)
+            held = await _build(shelf.kind.partition(":")[0], manifest, model)
             if held.spaces is not None:
                 for seat in shelf.seats:
                     held.spaces.check_same(seat)
@@ -171,9 +171,9 @@ class RegistryClient:
             log.warning("report of %s: %s", policy_id, error.code().name)
 
 
-def _build(kind: str, manifest: pb.PolicyManifest, model: bytes) -> Held:
+async def _build(kind: str, manifest: pb.PolicyManifest, model: bytes) -> Held:
     try:
-        return _try_to_build(kind, manifest, model)
+        return await _try_to_build(kind, manifest, model)
     except Refused:
         raise
     except Exception as error:
@@ -182,14 +182,14 @@ def _build(kind: str, manifest: pb.PolicyManifest, model: bytes) -> Held:
         raise Refused(policy_pb2.REASON_MODEL, "model", "a model that loads", f"incident {incident}") from error
 
 
-def _try_to_build(kind: str, manifest: pb.PolicyManifest, model: bytes) -> Held:
+async def _try_to_build(kind: str, manifest: pb.PolicyManifest, model: bytes) -> Held:
     spaces = Spaces(
         leaves(from_proto(manifest.spec.observation_space, "spec.observation_space")),
         leaves(from_proto(manifest.spec.action_space, "spec.action_space")),
     )
-    policy = load(kind, Source(model=model))
-    try_out(policy, spaces)
-    return Held(policy, _version(manifest), manifest.sha256, spaces)
+    policy = await asyncio.to_thread(load, kind, Source(model=model))
+    await try_out(policy, spaces)
+    return Held(policy, _version(manifest), manifest.sha256, spaces, manifest.spec)
 
 
 def _version(manifest: pb.PolicyManifest) -> Version:

@@ -20,11 +20,13 @@ class Settings:
     Examples:
       python -m agent_services --policy scripted:fixed_price --parameter price=0.3
       python -m agent_services --policy-id station_0 --registry 127.0.0.1:7000
+      python -m agent_services --policy remote:oip --parameter address=127.0.0.1:8081 --parameter model=prices
     """
 
     where: Annotated[Listening, tyro.conf.arg(name="")] = field(default_factory=Listening)
     policy: str = "onnx"
-    """Kind of policy: onnx, torch or scripted:NAME with NAME out of fixed_price, cost_plus, undercut, random."""
+    """Kind of policy: onnx, torch, scripted:NAME with NAME out of fixed_price, cost_plus, undercut, random, haggler, or
+    remote:oip for a model of a server that speaks the Open Inference Protocol (MLServer, Triton, KServe)."""
     policy_id: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Id of a policy to hold; may be given several times. Without it: "default"."""
     registry: str | None = None
@@ -32,7 +34,8 @@ class Settings:
     model: Path | None = None
     """File to serve until the registry has a version: ONNX, or safetensors for torch."""
     parameter: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """KEY=VALUE for a scripted policy; may be given several times."""
+    """KEY=VALUE for a scripted or remote policy; may be given several times. remote:oip needs address=HOST:PORT and
+    model=NAME, and takes version=VERSION and timeout=SECONDS."""
     keep_versions: int = 8
     """How many versions of a policy stay in memory; older ones are fetched again when asked for."""
 
@@ -70,7 +73,7 @@ class Settings:
         Raises:
             Refused: naming the setting, what was expected and what came.
         """
-        learned = self.kind != "scripted"
+        learned = self.kind not in ("scripted", "remote")
         if learned and self.registry is None and self.model is None:
             raise Refused(policy_pb2.REASON_CONFIG, "registry", f"--registry or --model for {self.kind}", "neither")
         for name in ("registry", "model") if not learned else ("parameter",):

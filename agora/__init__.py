@@ -1,1 +1,21 @@
 """Agora: multi-agent economies as services. The contract in Python, for whoever plugs in an agent or a game."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agora.agent import Agent
+    from agora.serving import serve
+
+__all__ = ["Agent", "serve"]
+
+_HOMES = {"Agent": "agora.agent", "serve": "agora.serving"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what authors of agents need when they ask for it: most who import this package need neither."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -18,6 +18,7 @@ from prometheus_client import start_http_server
 from agora.channels import SERVER_OPTIONS, bind
 from agora.errors import Refused
 from agora.interceptors import Boundary
+from agora.memory import keep_memory
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,9 @@ async def serve(
     outcome = register(server, address)
     if outcome is not None:
         await outcome
-    metrics = _serve_metrics(where.metrics_port)
+    metrics = serve_metrics(where.metrics_port)
     stop = until or asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop_on_signals(stop)
     await server.start()
     for name in ("", *names):
         await checker.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -83,7 +83,14 @@ async def serve(
     log.info("stopped")
 
 
-def _serve_metrics(port: int | None) -> str:
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Let SIGTERM and SIGINT set an event."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+def serve_metrics(port: int | None) -> str:
+    """Start the Prometheus endpoint, unless ``port`` is None; its address, or "off"."""
     if port is None:
         return "off"
     server, _ = start_http_server(port, "127.0.0.1")
@@ -92,6 +99,7 @@ def _serve_metrics(port: int | None) -> str:
 
 def run(main: Callable[[], Awaitable[None]], name: str) -> None:
     """Run a process's ``main`` on the fast event loop, with logging; a ``Refused`` ends it with exit code 2."""
+    keep_memory()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {name}: %(message)s", stream=sys.stderr)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

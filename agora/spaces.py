@@ -16,6 +16,7 @@ from agora.v1 import policy_pb2, space_pb2 as pb
 
 Space = spaces.Space[Any]
 MAX_DEPTH = 16
+_lowest, _highest = np.minimum.reduce, np.maximum.reduce
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Leaf:
             raise Refused(policy_pb2.REASON_DATA_TYPE, field, self.dtype.name, values.dtype.name)
         if values.shape != (rows, *self.shape):
             raise Refused(policy_pb2.REASON_SHAPE, field, str([rows, *self.shape]), str(list(values.shape)))
-        if self._inside(values):
+        if self.holds(values):
             return
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
@@ -58,12 +59,13 @@ class Leaf:
         got = f"{values[where]} at {list(where)}"
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, field, f"[{low}, {high}]", got)
 
-    def _inside(self, values: NDArray[Any]) -> bool:
+    def holds(self, values: NDArray[Any]) -> bool:
+        """Whether values of this leaf's dtype, in any number of rows, are finite and inside the bounds."""
         # A NaN makes both comparisons false.
         if not values.size:
             return True
-        if np.ndim(self.low) == 0 and np.ndim(self.high) == 0:
-            return bool(values.min() >= self.low and values.max() <= self.high)
+        if self.low.ndim == 0 and self.high.ndim == 0:
+            return bool(_lowest(values, None) >= self.low and _highest(values, None) <= self.high)
         return bool((values >= self.low).all() and (values <= self.high).all())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agora.agents.policy import Batch, Decide, Draws, Policy, Spaces
+from agora.agents.policy import Batch, Decide, Decision, Draws, Policy, Spaces
 from agora.agents.sampling import Explore, Sampler
 from agora.errors import AgoraError
 from agora.spaces import leaves, ordered
@@ -63,6 +63,9 @@ class LocalMinds:
             seen, [None] * len(mind.spaces.action), memory, Draws(block.seed, block.number, i, number, copies)
         )
         explore = None if self._noise_scale is None else Explore(self._noise_scale, 0.0)
-        action, log_prob = mind.sampler.act(mind.decide(batch), batch, explore)
+        decision = mind.decide(batch)
+        if not isinstance(decision, Decision):
+            raise TypeError("a policy that decides here, got one that waits for others")
+        action, log_prob = mind.sampler.act(decision, batch, explore)
         named = {leaf.path: values for leaf, values in zip(mind.spaces.action, action, strict=True)}
         return Answer(named, log_prob, memory, mind.agent, (1, 1))

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,6 +50,22 @@ def wait_healthy(address: str, seconds: float = START_SECONDS, process: subproce
     raise RuntimeError(f"{address} is not healthy after {seconds} s")
 
 
+def wait_listening(address: str, seconds: float = START_SECONDS) -> None:
+    """Return when something without a health service accepts connections.
+
+    Raises:
+        RuntimeError: nothing does within ``seconds``.
+    """
+    host, _, port = address.rpartition(":")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex((host, int(port))) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"nobody listens on {address} after {seconds} s")
+
+
 class Service:
     """``python -m MODULE --listen ADDRESS ...`` as a context: healthy inside, stopped afterwards.
 
@@ -58,19 +74,26 @@ class Service:
         arguments: further command line arguments.
         address: where it listens; None picks a free port.
         log: file for its output; None discards it.
+        variables: of its environment, beside this process's.
     """
 
     def __init__(
-        self, module: str, arguments: Sequence[str] = (), address: str | None = None, log: Path | None = None
+        self,
+        module: str,
+        arguments: Sequence[str] = (),
+        address: str | None = None,
+        log: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.address = address or free_address()
         self._command = [sys.executable, "-m", module, "--listen", self.address, *arguments]
         self._log = log
+        self._variables = variables or {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, wait: bool = True) -> Self:
         """Start it, and wait for its health unless told otherwise."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **self._variables}
         with open(self._log or os.devnull, "ab") as output:
             self.process = subprocess.Popen(self._command, stdout=output, stderr=output, env=environment, cwd=ROOT)
         if wait:

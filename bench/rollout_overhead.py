@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from agent_services.policies.onnx import OnnxPolicy, load
 from agora.agents.policy import Source
 from agora.channels import connect_blocking
+from agora.lobby import Lobby
 from agora.v1 import agent_pb2, environment_pb2, policy_pb2, rollout_pb2, rollout_pb2_grpc, seat_pb2
 from bench.in_process import LocalMinds
 from bench.ping import AioPings, Pings
@@ -26,6 +27,7 @@ from env_server.environments import make
 from env_server.environments.base import Environment
 from env_server.rollout.collect import CAPABILITIES
 from env_server.rollout.decisions import agent_specs, ports_for
+from env_server.rollout.frame import Frame, FramePart
 from env_server.rollout.link import AgentLink
 from env_server.rollout.minds import RemoteMinds
 from env_server.rollout.runner import Block, Minds, awaited_rows, executed
@@ -145,17 +147,16 @@ async def step_seconds(seats: Seats, num_envs: int, repeats: int) -> list[tuple[
     references = {agent: policy_pb2.PolicyReference(policy_id=agent) for agent in AGENTS}
     specs = agent_specs(environment, references)
     hellos = [agent_pb2.AgentHello(protocol_versions=[1], capabilities=CAPABILITIES, agents=[spec]) for spec in specs]
-    links = [AgentLink([seats[spec.id]], hello) for spec, hello in zip(specs, hellos, strict=True)]
+    links = [AgentLink([seats[spec.id]], hello, Lobby({})) for spec, hello in zip(specs, hellos, strict=True)]
     explore = rollout_pb2.CollectExploration(noise_scale=NOISE)
     ports = ports_for(environment, references, explore, copies)
     for link in links:
         await link.open(10.0)
     minds = RemoteMinds(links, ports, copies, 0, 10.0)
     rows = awaited_rows(step)
-    part = agent_pb2.Observations()
-    ports[0].begin(part, copies, rows[0])
-    ports[0].observe(part, step, rows[0])
-    frame, reply = bytes(part.ByteSize() + 16), num_envs * (8 * 4 + 4) + 64
+    frame = Frame([FramePart(ports[0], copies, rows[0])], 0)
+    frame.add(frame.parts[0].write(frame.begin(0), step, None, None))
+    sent, reply = bytes(len(frame.encode(10_000_000))), num_envs * (8 * 4 + 4) + 64
     found = []
     with ExitStack() as stack:
         peers = [[Service("bench.ping", ["--reply", str(reply), *flag]) for _ in AGENTS] for flag in ([], ["--aio"])]
@@ -169,7 +170,7 @@ async def step_seconds(seats: Seats, num_envs: int, repeats: int) -> list[tuple[
                 start = time.perf_counter()
                 await minds.decide(number, step, rows)
                 full.append(time.perf_counter() - start)
-            pair = (bare.seconds(frame, times), await bare_aio.seconds(frame, times))
+            pair = (bare.seconds(sent, times), await bare_aio.seconds(sent, times))
             if repeat:
                 found.append((statistics.median(full), statistics.median(pair[0]), statistics.median(pair[1])))
         bare.close()

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction
 
+from agora.conformance.commands import Suite
 from deploy import scml
 
 
@@ -87,6 +88,49 @@ class Play:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """Keep a game and its agents running on this machine, for clients that act for one of the agents.
+
+    Starts an environment server, and an agent service for every other agent that has no address of its own. Prints
+    where they are, with lines to paste, and stays until Ctrl-C or SIGTERM; then it stops them. Every client plays a
+    game of its own, with these agents.
+
+    Exit codes: 0 told to stop, 1 a process failed or ended, 2 a flag is wrong.
+    """
+
+    environment: Positional[str]
+    """The game, such as scml or charging; agora describe tells of all games and their settings."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """KEY=VALUE: a setting of the game, such as episode_rounds=20; may be given several times."""
+    policy: str = "scripted:random"
+    """Who plays agents without a seat: scripted:NAME or onnx:FILE."""
+    seat: UseAppendAction[tuple[str, ...]] = ()
+    """AGENT=POLICY or AGENT=HOST:PORT, the address of an agent service that runs already; may be given several
+    times."""
+    agent: str | None = None
+    """Whom clients act for. Default: the first agent without a seat."""
+    listen: str | None = None
+    """HOST:PORT or unix:PATH of the environment server. Default: a free port on loopback."""
+    dm_env_rpc: str | None = None
+    """HOST:PORT of an endpoint for dm_env_rpc clients. Default: none."""
+    openenv: str | None = None
+    """HOST:PORT of an endpoint for OpenEnv and MCP clients. Default: none."""
+    lobby_tokens: Path | None = None
+    """YAML file of lines NAME: TOKEN. Agents that dial in to the environment server with one of them may be seated, as
+    --seat AGENT=lobby:NAME."""
+
+    def __call__(self) -> int:
+        """Do it."""
+        from deploy.commands import serve
+
+        doors = {"dm-env-rpc": self.dm_env_rpc, "openenv": self.openenv}
+        asked = {flag: address for flag, address in doors.items() if address is not None}
+        return serve(
+            self.environment, self.set, self.policy, self.seat, self.agent, self.listen, asked, self.lobby_tokens
+        )
+
+
+@dataclass(frozen=True)
 class Describe:
     """Tell what runs at an address: its health, its services, and what they hold."""
 
@@ -102,6 +146,18 @@ class Describe:
         from deploy.describe import describe
 
         return describe(self.address, as_json=self.json, timeout=self.timeout)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Check that an agent or an environment server keeps the contract, by cases that send what no client would."""
+
+    suite: tyro.conf.OmitArgPrefixes[Suite]
+    """What is checked."""
+
+    def __call__(self) -> int:
+        """Do it."""
+        return self.suite()
 
 
 @dataclass(frozen=True)
@@ -147,7 +203,9 @@ class Version:
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Describe, tyro.conf.subcommand("describe")]
+    | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Scml, tyro.conf.subcommand("scml")]
     | Annotated[Version, tyro.conf.subcommand("version")]
@@ -159,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words[:1] == ["scml"] and words[1:2] and words[1] in scml.COMMANDS:
         scml.hand_on(words[1], words[2:])  # with --help and flags that are none of ours
-    command: Run | Play | Describe | Report | Scml | Version = tyro.cli(
+    command: Run | Play | Serve | Describe | Check | Report | Scml | Version = tyro.cli(
         Command,
         prog="agora",
         description="Multi-agent economies as services.",

@@ -1,11 +1,11 @@
-"""What ``agora run`` and ``agora report`` do, with the exit code they end with."""
+"""What the ``agora`` commands do, with the exit code they end with."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from deploy.launcher import Launcher
 from deploy.loading import assigned, load
 from deploy.play import Game, play as play_game
 from deploy.run_folder import RunFolder, create, reopen
+from deploy.serve import Offer, serve as serve_offer
+from deploy.services import seats_of
 
 REPORT_SECONDS = 300
 
@@ -49,7 +51,7 @@ def play(
         game = Game(
             settings=EnvironmentSettings(name=environment, config=assigned(assignments)),
             policy=policy,
-            seats=dict(_seat(text) for text in seats),
+            seats=seats_of(seats),
             copies=_at_least_one("--copies", copies),
             blocks=_at_least_one("--blocks", blocks),
             seed=seed,
@@ -61,11 +63,31 @@ def play(
     return play_game(game, as_json)
 
 
-def _seat(text: str) -> tuple[str, str]:
-    agent, equals, who = text.partition("=")
-    if not (equals and agent and who):
-        raise BadExperiment("--seat", [Fault("(flag)", "AGENT=POLICY or AGENT=HOST:PORT", repr(text))])
-    return agent, who
+def serve(
+    environment: str,
+    assignments: Sequence[str],
+    policy: str,
+    seats: Sequence[str],
+    agent: str | None,
+    listen: str | None,
+    doors: Mapping[str, str],
+    lobby_tokens: Path | None,
+) -> int:
+    """Keep a game running; see ``agora serve --help``."""
+    try:
+        offer = Offer(
+            settings=EnvironmentSettings(name=environment, config=assigned(assignments)),
+            policy=policy,
+            seats=seats_of(seats),
+            agent=agent,
+            listen=listen,
+            doors=doors,
+            lobby_tokens=lobby_tokens,
+        )
+    except LaunchError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        return error.exit_code
+    return serve_offer(offer)
 
 
 def _at_least_one(flag: str, value: int) -> int:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -23,15 +19,10 @@ from agora.channels import connect
 from agora.codec import from_tensor
 from agora.errors import Refused, explain
 from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, seat_pb2
-from deploy.addresses import Addresses
-from deploy.errors import EXIT_REFUSED, BadExperiment, Fault, LaunchError, ProcessFailed, ProcessRefused
+from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import EnvironmentSettings
 from deploy.probing import describe_environment
-from deploy.processes import POLL_SECONDS, Child, Command, is_healthy
-from deploy.topology import PYTHON
-
-_ADDRESS = re.compile(r"^(unix:.+|[^:/]+:\d+)$")
-GRACE_SECONDS = 3.0
+from deploy.services import Services, check_agents
 
 
 @dataclass(frozen=True)
@@ -100,41 +91,13 @@ class _Table:
         Raises:
             LaunchError: a process failed, or something asked for is wrong.
         """
-        async with AsyncExitStack() as stack:
-            self._logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agora-play-")))
-            self._addresses = Addresses("tcp")
-            self._stack = stack
-            server = await self._start("env_server", "env_server", [])
-            about = await describe_environment(server, self._game.settings, "--set")
-            seats = await self._seats(about["agents"])
-            return await self._collect(server, about["agents"], seats)
-
-    async def _seats(self, agents: Sequence[str]) -> dict[str, str]:
-        """The address behind every agent; services that are missing are started, all at once."""
         game = self._game
-        for agent in game.seats:
-            if agent not in agents:
-                raise BadExperiment("--seat", [Fault(agent, f"one of {', '.join(agents)}", "an unknown agent")])
-        said = {agent: game.seats.get(agent, game.policy) for agent in agents}
-        starting = {agent: policy for agent, policy in said.items() if not _ADDRESS.match(policy)}
-        started = await asyncio.gather(
-            *(self._start(agent, "agent_services", _arguments(agent, policy)) for agent, policy in starting.items())
-        )
-        return {**said, **dict(zip(starting, started, strict=True))}
-
-    async def _start(self, name: str, module: str, arguments: Sequence[str]) -> str:
-        """Start a process, and wait for its health; its address."""
-        address = self._addresses.address(name)
-        words = (*PYTHON, module, "--listen", address, *arguments)
-        command = Command(name, words, self._logs / f"{name}.log", address)
-        child = Child(command)
-        self._stack.push_async_callback(child.stop, GRACE_SECONDS)
-        while not await is_healthy(address):
-            if child.exit_code is not None:
-                failed = ProcessRefused if child.exit_code == EXIT_REFUSED else ProcessFailed
-                raise failed(name, f"ended with exit code {child.exit_code}", command.log)
-            await asyncio.sleep(POLL_SECONDS)
-        return address
+        async with Services() as services:
+            server = await services.start("env_server", "env_server", [])
+            about = await describe_environment(server, game.settings, "--set")
+            check_agents("--seat", list(game.seats), about["agents"])
+            seats = await services.seat({agent: game.seats.get(agent, game.policy) for agent in about["agents"]})
+            return await self._collect(server, about["agents"], seats)
 
     async def _collect(self, server: str, agents: Sequence[str], seats: dict[str, str]) -> Earned:
         game, earned = self._game, Earned({agent: [] for agent in agents})
@@ -188,14 +151,6 @@ async def _items(server: str, request: pb.CollectRequest) -> Any:
                 if problem.reason != policy_pb2.REASON_UNSUPPORTED or request.fallback == pb.FALLBACK_ABORT:
                     raise BadExperiment("play", [Fault(problem.field, problem.expected, problem.got)]) from None
                 request.fallback = pb.FALLBACK_ABORT
-
-
-def _arguments(agent: str, policy: str) -> list[str]:
-    """Flags of the service that plays an agent."""
-    kind, _, name = policy.partition(":")
-    if kind == "onnx" and name:
-        return ["--policy", "onnx", "--model", name, "--policy-id", agent]
-    return ["--policy", policy, "--policy-id", agent]
 
 
 def _show(earned: Earned, game: Game, as_json: bool) -> None:

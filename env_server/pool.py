@@ -32,14 +32,15 @@ class Pool(Generic[T]):
         self._idle[self._given] = (key, thing)
         while len(self._idle) > self._size:
             _, (_, oldest) = self._idle.popitem(last=False)
-            await self._drop(oldest)
+            await self.drop(oldest)
 
     async def close(self) -> None:
         """Drop everything idle."""
         while self._idle:
             _, (_, thing) = self._idle.popitem()
-            await self._drop(thing)
+            await self.drop(thing)
 
-    async def _drop(self, thing: T) -> None:
+    async def drop(self, thing: T) -> None:
+        """End a thing that shall not be used again."""
         if self._close is not None:
             await self._close(thing)

@@ -12,6 +12,7 @@ from agora.v1 import policy_pb2
 
 KINDS = {
     "onnx": "agent_services.policies.onnx",
+    "remote": "agent_services.policies.remote.oip",
     "scripted": "agent_services.policies.scripted",
     "torch": "agent_services.policies.torch",
 }

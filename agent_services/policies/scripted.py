@@ -13,6 +13,7 @@ A new script is one new class and one line in ``SCRIPTS``.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -51,7 +52,8 @@ class FixedPrice:
     def bind(self, spaces: Spaces) -> Decide:
         """Constant actions."""
         actions = [_constant(leaf, self.price) for leaf in spaces.action]
-        return lambda batch: Decision([Chosen(_repeat(action, batch.rows)) for action in actions])
+        repeated = functools.lru_cache(4)(lambda rows: [Chosen(_repeat(action, rows)) for action in actions])
+        return lambda batch: Decision(repeated(batch.rows))
 
 
 @dataclass(frozen=True)

@@ -13,34 +13,11 @@ from agora.agents.policy import Array, Floats, choices_of, output_width
 from agora.agents.sampling import Explore
 from agora.codec import from_numbers, from_tensor, to_tensor
 from agora.errors import Refused
+from agora.reading import LeafReader
 from agora.spaces import Leaf
 from agora.v1 import agent_pb2 as pb, policy_pb2, tensor_pb2
 
 MAX_COPIES = 65_536
-
-
-class LeafReader:
-    """Reads one leaf's tensors."""
-
-    def __init__(self, leaf: Leaf) -> None:
-        self._leaf = leaf
-        self._type = to_tensor(np.empty(0, leaf.dtype)).data_type
-        self._row_bytes = math.prod(leaf.shape) * leaf.dtype.itemsize
-
-    def read(self, tensor: tensor_pb2.Tensor, rows: int, field: str) -> Array:
-        """The leaf's values, read-only (rows, ...).
-
-        Raises:
-            Refused: wrong type, shape or bytes, not finite, or out of bounds.
-        """
-        leaf, data = self._leaf, tensor.data
-        shape = (rows, *leaf.shape)
-        if tensor.data_type == self._type and len(data) == rows * self._row_bytes and tuple(tensor.shape) == shape:
-            values = np.frombuffer(data, leaf.dtype).reshape(shape)
-        else:
-            values = from_tensor(tensor, field)
-        leaf.check(values, rows, field)
-        return values
 
 
 class MaskReader:
@@ -73,17 +50,15 @@ class MaskReader:
         return mask
 
 
-def read_leaves(
-    readers: Sequence[LeafReader], tensors: Sequence[tensor_pb2.Tensor], rows: int, field: str
-) -> list[Array]:
-    """All leaves of a value.
+def read_leaves(readers: Sequence[LeafReader], tensors: Sequence[tensor_pb2.Tensor], rows: int) -> list[Array]:
+    """All leaves of an observation.
 
     Raises:
-        Refused: a wrong number of leaves, or a leaf is wrong; the field is ``field[i]``.
+        Refused: a wrong number of leaves, or a leaf is wrong.
     """
     if len(tensors) != len(readers):
-        raise Refused(policy_pb2.REASON_SHAPE, field, f"{len(readers)} leaves", str(len(tensors)))
-    return [reader.read(t, rows, f"{field}[{i}]") for i, (reader, t) in enumerate(zip(readers, tensors, strict=True))]
+        raise Refused(policy_pb2.REASON_SHAPE, "observation", f"{len(readers)} leaves", str(len(tensors)))
+    return [reader.read(tensor, rows) for reader, tensor in zip(readers, tensors, strict=True)]
 
 
 def read_masks(

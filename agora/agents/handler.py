@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agora.agents import frames, metrics
-from agora.agents.policy import Batch, Decide, Draws, Spaces
+from agora.agents.policy import Batch, Decide, Decision, Draws, Spaces
 from agora.agents.sampling import Sampler
 from agora.agents.trial import try_out
 from agora.agents.versions import Held, Requirement, Shelf
 from agora.codec import from_numbers
 from agora.errors import Refused
-from agora.spaces import from_proto, leaves
+from agora.reading import LeafReader
+from agora.spaces import from_proto
 from agora.v1 import agent_pb2 as pb, policy_pb2
 from agora.version import PROTOCOL_VERSION, software
 
@@ -70,16 +73,17 @@ class Handler:
         return Stream(self, hello, seats)
 
     async def _seat(self, spec: pb.AgentSpec) -> Seat:
-        spaces = Spaces(
-            leaves(from_proto(spec.observation_space, "observation_space")),
-            leaves(from_proto(spec.action_space, "action_space")),
+        spaces = Spaces.of(
+            from_proto(spec.observation_space, "observation_space"),
+            from_proto(spec.action_space, "action_space"),
             spec.index,
+            spec.id,
         )
         seat = Seat(spaces, self.shelf(spec.policy.policy_id))
         held = seat.shelf.find(Requirement.from_proto(spec.policy)) or seat.shelf.serving
         if held is not None:
             if held.spaces is None:
-                await asyncio.to_thread(try_out, held.policy, spaces)
+                seat.decide, seat.held = await try_out(held.policy, spaces, held.exact), held
             seat.memory_bytes = held.policy.memory_bytes
             seat.take(held)
         return seat
@@ -92,6 +96,8 @@ class Handler:
                 entry = response.policies.add(policy_id=shelf.policy_id, kind=shelf.kind, sha256=held.sha256)
                 entry.version.epoch, entry.version.step = held.version
                 entry.serving = held is shelf.serving
+                if held.spec is not None:
+                    entry.spec.CopyFrom(held.spec)
         return response
 
 
@@ -108,14 +114,26 @@ class Seat:
     memory_bytes: int = 0
     held: Held | None = None
     decide: Decide | None = None
-    readers: Sequence[frames.LeafReader] = field(init=False)
+    readers: Sequence[LeafReader] = field(init=False)
     masks: Sequence[frames.MaskReader] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.readers = [frames.LeafReader(leaf) for leaf in self.spaces.observation]
+        self.readers = [LeafReader(leaf, f"observation[{i}]") for i, leaf in enumerate(self.spaces.observation)]
         self.masks = [frames.MaskReader(leaf) for leaf in self.spaces.action]
         self.sampler = Sampler(self.spaces.action)
         self.writer = frames.Writer(self.spaces.action)
+        self._sent, self._copies = b"", np.zeros(0, np.uint32)
+
+    def read_copies(self, sent: bytes) -> NDArray[np.uint32]:
+        """The rows' copies, uint32 (n,); mostly those of the last frame.
+
+        Raises:
+            Refused: see ``frames.read_copies``.
+        """
+        if sent != self._sent:
+            self._copies = frames.read_copies(sent)
+            self._sent = sent
+        return self._copies
 
     def take(self, held: Held) -> Decide:
         """Bind to a version; a frame that stays with the last one costs nothing here.
@@ -173,7 +191,7 @@ class Stream:
         chosen = self._choose(seats, asked) or await self._await_versions(seats, frame)
         for number, (observations, seat, held) in enumerate(zip(asked, seats, chosen, strict=True)):
             try:
-                self._act(frame, observations, seat, held, into.agents.add())
+                await self._act(frame, observations, seat, held, into.agents.add())
             except Refused as error:
                 raise error.under(f"agents[{number}]") from error
         seconds = time.perf_counter() - start
@@ -225,7 +243,7 @@ class Stream:
                     raise error.under(f"agents[{number}]") from error
         return chosen
 
-    def _act(
+    async def _act(
         self,
         frame: pb.DecisionsRequest,
         observations: pb.Observations,
@@ -234,19 +252,21 @@ class Stream:
         into: pb.Actions,
     ) -> None:
         seat, shelf = place
-        copies = frames.read_copies(observations.copies)
+        copies = seat.read_copies(observations.copies)
         rows = len(copies)
         decide = seat.take(held)
         explore = frames.read_exploration(observations, rows)
         self._check_capabilities(observations, explore is not None)
         steps = from_numbers(observations.steps, "steps", rows) if observations.steps else None
         batch = Batch(
-            frames.read_leaves(seat.readers, observations.observation, rows, "observation"),
+            frames.read_leaves(seat.readers, observations.observation, rows),
             frames.read_masks(seat.masks, observations.action_mask, rows),
             frames.read_memory(observations.memory, rows, held.policy.memory_bytes),
             Draws(self._seed, frame.block, observations.index, frame.step, copies, steps),
         )
         decision = decide(batch)
+        if not isinstance(decision, Decision):
+            decision = await decision
         actions, log_prob = seat.sampler.act(decision, batch, explore)
         into.index = observations.index
         into.policy_id = shelf.policy_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agora.errors import Refused
 from agora.randomness import normal_rows, uniform_rows
-from agora.spaces import Leaf
+from agora.spaces import Leaf, Space, leaves
 from agora.v1 import policy_pb2
 
 Array = NDArray[Any]
@@ -26,11 +26,26 @@ class Spaces:
         observation: leaves of the observation.
         action: leaves of the action.
         index: the agent's number in the environment.
+        agent: its id.
+        observation_space, action_space: the spaces themselves; None where only leaves are known.
     """
 
     observation: tuple[Leaf, ...]
     action: tuple[Leaf, ...]
     index: int = 0
+    agent: str = ""
+    observation_space: Space | None = None
+    action_space: Space | None = None
+
+    @classmethod
+    def of(cls, observation_space: Space, action_space: Space, index: int = 0, agent: str = "") -> Spaces:
+        """With the leaves worked out.
+
+        Raises:
+            Refused: a kind of space that the contract does not have.
+        """
+        seen, done = leaves(observation_space), leaves(action_space)
+        return cls(seen, done, index, agent, observation_space, action_space)
 
     def check_same(self, other: Spaces) -> None:
         """Refuse spaces that differ from these.
@@ -145,7 +160,8 @@ class Decision:
     memory: NDArray[np.uint8] | None = None
 
 
-Decide = Callable[[Batch], Decision]
+Decide = Callable[[Batch], Decision | Awaitable[Decision]]
+"""What waits for others returns an awaitable, so that nobody waits with it."""
 
 
 class Policy(Protocol):
@@ -156,7 +172,8 @@ class Policy(Protocol):
     def bind(self, spaces: Spaces) -> Decide:
         """The decision function for an agent with these spaces.
 
-        A row of its answer depends on that row alone, to the last bit, whatever other rows there are.
+        A row of its answer depends on that row alone, to the last bit, whatever other rows there are; where others
+        compute the answer, up to their rounding. It may block, and is called in a thread of its own.
 
         Raises:
             Refused: the policy was not made for them.

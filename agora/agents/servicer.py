@@ -22,9 +22,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._handler = handler
 
     async def Act(
-        self, request_iterator: AsyncIterator[pb.ActRequest], context: Context
+        self, request_iterator: AsyncIterator[pb.ActRequest], context: Context | None = None
     ) -> AsyncIterator[pb.ActResponse]:
-        """Answer a stream's hello, then every frame with decisions or a refusal."""
+        """Answer a stream's hello, then every frame with decisions or a refusal; whoever dialled."""
         stream: Stream | None = None
         try:
             async for request in request_iterator:
@@ -52,7 +52,12 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def _open(self, stream: Stream | None, hello: pb.AgentHello) -> Stream:
         if stream is not None:
             raise Refused(policy_pb2.REASON_NOT_READY, "hello", "one hello", "a second one")
-        return await self._handler.open(hello)
+        try:
+            return await self._handler.open(hello)
+        except Refused:
+            raise
+        except Exception as error:
+            raise _fault("hello") from error
 
     async def _decide(self, stream: Stream | None, frame: pb.DecisionsRequest) -> pb.ActResponse:
         response = pb.ActResponse()
@@ -64,10 +69,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         except Refused as error:
             return _refuse(frame.sequence, error)
         except Exception:
-            incident = uuid.uuid4().hex[:12]
-            log.exception("incident %s in frame %d", incident, frame.sequence)
-            fault = Refused(policy_pb2.REASON_INTERNAL, "decisions", "no fault", f"incident {incident}")
-            return _refuse(frame.sequence, fault)
+            return _refuse(frame.sequence, _fault("decisions"))
+
+
+def _fault(field: str) -> Refused:
+    """What a caller may know of the error that is being handled; the log has the rest."""
+    incident = uuid.uuid4().hex[:12]
+    log.exception("incident %s in %s", incident, field)
+    return Refused(policy_pb2.REASON_INTERNAL, field, "no fault", f"incident {incident}")
 
 
 def _refuse(sequence: int, error: Refused) -> pb.ActResponse:

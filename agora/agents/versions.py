@@ -27,12 +27,17 @@ class Held:
     Attributes:
         sha256: of the model's bytes, hex; empty without a model.
         spaces: what it was made for and tried on; None if that is not known beforehand.
+        spec: the same for people and programs that ask; None if it fits many spaces or does not tell.
+        exact: whether the rows beside a row may not change a bit of its answer. What others wrote, on libraries whose
+            sums depend on the size of a batch, is only held to nearly the same answer.
     """
 
     policy: Policy
     version: Version
     sha256: str = ""
     spaces: Spaces | None = None
+    spec: pb.PolicySpec | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True)

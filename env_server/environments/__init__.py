@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from typing import cast
+import re
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -14,22 +15,50 @@ from env_server.environments.base import Environment
 
 ENVIRONMENTS = {
     "charging": "env_server.environments.charging:Charging",
+    "pettingzoo": "env_server.environments.pettingzoo:PettingZoo",
     "scml": "env_server.environments.scml:Scml",
 }
 MAX_ENVS = 65536
+SOURCE = "source"
+"""The field of a game's configuration that takes what stands behind the colon of a name."""
+_GAME = re.compile(r"^([A-Za-z0-9_.-]+)=([A-Za-z0-9_.]+:[A-Za-z_][A-Za-z0-9_]*)$")
+
+
+def add(game: str) -> None:
+    """Add somebody's own game to the table.
+
+    Args:
+        game: "NAME=MODULE:CLASS"; the class is an ``Environment``.
+
+    Raises:
+        Refused: it is malformed, the name is taken, or there is no such class.
+    """
+    match = _GAME.match(game)
+    if match is None:
+        raise Refused(policy_pb2.REASON_CONFIG, "game", "NAME=MODULE:CLASS", repr(game))
+    name, place = match.groups()
+    if ENVIRONMENTS.get(name, place) != place:
+        raise Refused(policy_pb2.REASON_CONFIG, "game", "a name that no other game has", repr(name))
+    try:
+        config = getattr(_import(place), "Config", None)
+    except (ImportError, AttributeError) as error:
+        raise Refused(policy_pb2.REASON_CONFIG, "game", "a class that can be imported", str(error)) from error
+    if config is None:
+        raise Refused(policy_pb2.REASON_CONFIG, "game", "an Environment class, with its Config", repr(place))
+    ENVIRONMENTS[name] = place
 
 
 def load(name: str) -> type[Environment]:
-    """The class of the game called ``name``.
+    """The class of the game called ``name``; what stands behind a colon does not matter.
 
     Raises:
         Refused: there is no such game.
     """
-    if name not in ENVIRONMENTS:
+    short = name.partition(":")[0]
+    if short not in ENVIRONMENTS:
         known = "one of " + ", ".join(sorted(ENVIRONMENTS))
         raise Refused(policy_pb2.REASON_UNKNOWN_ENVIRONMENT, "environment.name", known, repr(name))
-    module, _, attribute = ENVIRONMENTS[name].partition(":")
-    return cast(type[Environment], getattr(importlib.import_module(module), attribute))
+    return _import(ENVIRONMENTS[short])
 
 
 def make(spec: environment_pb2.EnvironmentSpec, num_envs: int | None = None) -> Environment:
@@ -43,7 +72,7 @@ def make(spec: environment_pb2.EnvironmentSpec, num_envs: int | None = None) -> 
     if not 1 <= copies <= MAX_ENVS:
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "environment.num_envs", f"1 to {MAX_ENVS}", str(copies))
     try:
-        config = game.Config.model_validate(json.loads(spec.config_json or "{}"))
+        config = game.Config.model_validate(_settings(spec, game))
     except json.JSONDecodeError as error:
         raise Refused(policy_pb2.REASON_CONFIG, "environment.config_json", "a JSON object", str(error)) from error
     except ValidationError as error:
@@ -54,3 +83,23 @@ def make(spec: environment_pb2.EnvironmentSpec, num_envs: int | None = None) -> 
         return game(config, copies)
     except ValueError as error:
         raise Refused(policy_pb2.REASON_CONFIG, "environment.config", "a playable game", str(error)) from error
+
+
+def _import(place: str) -> type[Environment]:
+    module, _, attribute = place.partition(":")
+    return cast(type[Environment], getattr(importlib.import_module(module), attribute))
+
+
+def _settings(spec: environment_pb2.EnvironmentSpec, game: type[Environment]) -> Any:
+    """The configuration as it was sent, and in it what stands behind the name's colon."""
+    settings = json.loads(spec.config_json or "{}")
+    short, colon, source = spec.name.partition(":")
+    if not colon or not isinstance(settings, dict):
+        return settings
+    if SOURCE not in game.Config.model_fields:
+        expected = f"{short!r}: its name ends there"
+        raise Refused(policy_pb2.REASON_UNKNOWN_ENVIRONMENT, "environment.name", expected, repr(spec.name))
+    if settings.setdefault(SOURCE, source) != source:
+        field, got = f"environment.config.{SOURCE}", repr(settings[SOURCE])
+        raise Refused(policy_pb2.REASON_CONFIG, field, f"what the name says, {source!r}", got)
+    return settings

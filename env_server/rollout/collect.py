@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from agora.errors import Refused, Unavailable
-from agora.v1 import agent_pb2, policy_pb2, rollout_pb2 as pb
+from agora.lobby import Lobby
+from agora.v1 import agent_pb2, environment_pb2, policy_pb2, rollout_pb2 as pb
 from agora.version import PROTOCOL_VERSION
 from env_server.environments import make
 from env_server.environments.base import DefaultingEnvironment, Environment
@@ -35,13 +36,63 @@ MAX_RETRIES = 100
 
 @dataclass
 class Workshop:
-    """What collections of one server share: threads, and pools of things that are slow to make."""
+    """What the collections and sessions of one server share: threads, and pools of things that are slow to make.
+
+    Attributes:
+        lobby: where agents wait that dialled in.
+        sessions: how many are open now; at most ``max_sessions``.
+    """
 
     software: str
     log_directory: Path | None
     workers: ThreadPoolExecutor
     environments: Pool[Environment]
     links: Pool[AgentLink]
+    lobby: Lobby = field(default_factory=lambda: Lobby({}))
+    max_sessions: int = 64
+    sessions: int = 0
+
+    async def take_environment(self, spec: environment_pb2.EnvironmentSpec) -> Environment:
+        """An idle environment, or a new one, built off the event loop; ``environments.give`` it back under ``key_of``.
+
+        Raises:
+            Refused: unknown game, malformed configuration, or a number of copies out of range.
+        """
+        idle = self.environments.find(key_of(spec))
+        return await asyncio.to_thread(make, spec) if idle is None else idle
+
+    def take_links(
+        self, specs: Sequence[agent_pb2.AgentSpec], seats: Mapping[str, Sequence[str]], game: str, seed: int
+    ) -> dict[bytes, AgentLink]:
+        """Links to the agent services that answer for ``specs``, by the keys under which they go back.
+
+        Args:
+            specs: the agents that are asked for.
+            seats: agent id to addresses.
+            game: the environment's name.
+            seed: of the hello.
+
+        Raises:
+            Refused: see ``hellos``.
+        """
+        hello = agent_pb2.AgentHello(
+            protocol_versions=[PROTOCOL_VERSION],
+            software=self.software,
+            capabilities=CAPABILITIES,
+            environment=game,
+            seed=seed,
+        )
+        links = {}
+        for addresses, said in hellos(specs, seats, hello).items():
+            key = repr(addresses).encode() + said.SerializeToString(deterministic=True)
+            links[key] = self.links.find(key) or AgentLink(addresses, said, self.lobby)
+        return links
+
+    async def give_links(self, links: Mapping[bytes, AgentLink]) -> None:
+        """Hand links back for others."""
+        for key, link in links.items():
+            await link.dismiss_guests()
+            await self.links.give(key, link)
 
 
 class Collection:
@@ -69,9 +120,7 @@ class Collection:
             Refused: a field of the request is wrong.
         """
         _check(request)
-        environment = workshop.environments.find(_key(request))
-        if environment is None:
-            environment = await asyncio.to_thread(make, request.environment)
+        environment = await workshop.take_environment(request.environment)
         return cls(request, workshop, environment)
 
     def _check_fallback(self) -> None:
@@ -81,24 +130,10 @@ class Collection:
 
     def _take_links(self) -> dict[bytes, AgentLink]:
         request = self._request
-        hello = agent_pb2.AgentHello(
-            protocol_versions=[PROTOCOL_VERSION],
-            software=self._workshop.software,
-            capabilities=CAPABILITIES,
-            environment=request.environment.name,
-            seed=request.seed,
-        )
         ids = {agent: policy_pb2.PolicyReference(policy_id=p.policy_id) for agent, p in self._policies.items()}
         seats = {seat.agent: tuple(seat.addresses) for seat in request.seats}
-        said = hellos(agent_specs(self.environment, ids), seats, hello)
-        keys = {
-            addresses: repr(addresses).encode() + text.SerializeToString(deterministic=True)
-            for addresses, text in said.items()
-        }
-        return {
-            key: self._workshop.links.find(key) or AgentLink(addresses, said[addresses])
-            for addresses, key in keys.items()
-        }
+        specs = agent_specs(self.environment, ids)
+        return self._workshop.take_links(specs, seats, request.environment.name, request.seed)
 
     def _open_log(self) -> TrajectoryLog | None:
         if not self._request.log:
@@ -143,9 +178,8 @@ class Collection:
                 raise
 
     async def _give_back(self) -> None:
-        for key, link in self._links.items():
-            await self._workshop.links.give(key, link)
-        await self._workshop.environments.give(_key(self._request), self.environment)
+        await self._workshop.give_links(self._links)
+        await self._workshop.environments.give(key_of(self._request.environment), self.environment)
 
     async def _play_one(self, number: int, links: Sequence[AgentLink]) -> Trajectory:
         request = self._request
@@ -175,6 +209,6 @@ def _check(request: pb.CollectRequest) -> None:
         raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, "seats", "every agent once", str(agents))
 
 
-def _key(request: pb.CollectRequest) -> Hashable:
-    game = request.environment
+def key_of(game: environment_pb2.EnvironmentSpec) -> Hashable:
+    """What environments have in common that stand for one another."""
     return game.name, game.config_json, game.num_envs

@@ -1,4 +1,4 @@
-"""Frames for agent services, and their answers checked and put in place."""
+"""Agents as agent services know them, and their answers checked."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused
-from agora.spaces import Leaf, leaves, ordered, to_proto
+from agora.reading import LeafReader
+from agora.spaces import Leaf, leaves, to_proto
 from agora.v1 import agent_pb2 as pb, policy_pb2, rollout_pb2
-from env_server.environments.base import Array, Environment, Step, Values
+from env_server.environments.base import Array, Environment, Values
+
+_MOST = np.finfo(np.float32).max
+_LOG_PROB = Leaf("log_prob", np.dtype(np.float32), (), np.asarray(-_MOST), np.asarray(_MOST))
+_NOTHING = np.zeros((0, 0), np.uint8)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answer:
     """One agent's decisions for the n rows that awaited it.
 
     Attributes:
         action: leaves of the action, each (n, ...).
         log_prob: float32 (n,).
-        memory: uint8 (n, memory_bytes).
+        memory: uint8 (n, memory_bytes); empty without memory.
         policy_id: which policy acted.
         version: its (epoch, step).
     """
@@ -36,7 +40,7 @@ class Answer:
 
 @dataclass
 class AgentPort:
-    """What turns one agent's rows into a frame's part, and a frame's answer into checked arrays.
+    """One agent as a service is asked for it; turns a frame's answer into checked arrays.
 
     Attributes:
         index: the agent's number.
@@ -53,33 +57,12 @@ class AgentPort:
     exploration: pb.Exploration | None
     explores: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
-    def begin(self, part: pb.Observations, copies: NDArray[np.uint32], rows: NDArray[np.intp]) -> None:
-        """Write what does not change from step to step into an empty part of a frame."""
-        part.index = self.index
-        part.copies = copies[rows].tobytes()
-        part.policy.CopyFrom(self.policy)
-        for leaf in self.observation_leaves:
-            part.observation.append(to_tensor(np.empty((0, *leaf.shape), leaf.dtype)))
-            part.observation[-1].shape[0] = len(rows)
-        if self.exploration is not None:
-            part.exploration.CopyFrom(self.exploration)
-            if len(self.explores):
-                part.exploration.rows = self.explores[rows].tobytes()
-
-    def observe(self, part: pb.Observations, step: Step, rows: NDArray[np.intp]) -> None:
-        """Write what this agent sees in ``rows`` now."""
-        seen = step.observations[self.index]
-        everyone = len(rows) == len(step.awaited)
-        for tensor, leaf in zip(part.observation, self.observation_leaves, strict=True):
-            values = seen[leaf.path] if everyone else seen[leaf.path][rows]
-            if values.dtype != leaf.dtype or values.shape[1:] != leaf.shape:
-                got = f"{values.dtype} {values.shape[1:]}"
-                raise Refused(policy_pb2.REASON_SHAPE, leaf.path, f"{leaf.dtype} {leaf.shape}", got)
-            tensor.data = values.tobytes()
-        masks = step.action_masks.get(self.index)
-        del part.action_mask[:]
-        if masks:
-            part.action_mask.extend(to_tensor(v[rows]) for v in ordered(masks, self.action_leaves))
+    def __post_init__(self) -> None:
+        name = f"agents[{self.index}]"
+        self._readers = [
+            (leaf.path, LeafReader(leaf, f"{name}.action[{i}]")) for i, leaf in enumerate(self.action_leaves)
+        ]
+        self._log_prob = LeafReader(_LOG_PROB, f"{name}.log_prob")
 
     def answer(self, message: pb.Actions, rows: int) -> Answer:
         """Check and unpack what a service decided for ``rows`` rows.
@@ -87,27 +70,20 @@ class AgentPort:
         Raises:
             Refused: another agent's answer, or a leaf with a wrong dtype, shape, number or bounds.
         """
-        name = f"agents[{self.index}]"
+        sent, memory, version = message.action, message.memory, message.version
         if message.index != self.index:
-            raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, f"{name}.index", str(self.index), str(message.index))
-        if len(message.action) != len(self.action_leaves):
-            expected = f"{len(self.action_leaves)} leaves"
-            raise Refused(policy_pb2.REASON_SHAPE, f"{name}.action", expected, f"{len(message.action)}")
-        action = {}
-        for number, (leaf, tensor) in enumerate(zip(self.action_leaves, message.action, strict=True)):
-            values = from_tensor(tensor, f"{name}.action[{number}]")
-            leaf.check(values, rows, f"{name}.action[{number}]")
-            action[leaf.path] = values
-        log_prob = from_tensor(message.log_prob, f"{name}.log_prob")
-        if log_prob.dtype != np.float32 or log_prob.shape != (rows,):
-            got = f"{log_prob.dtype} {list(log_prob.shape)}"
-            raise Refused(policy_pb2.REASON_SHAPE, f"{name}.log_prob", f"float32 [{rows}]", got)
-        if len(message.memory) % rows:
-            got = f"{len(message.memory)} bytes"
-            raise Refused(policy_pb2.REASON_SHAPE, f"{name}.memory", f"as many bytes for each of {rows} rows", got)
-        memory = np.frombuffer(message.memory, np.uint8).reshape(rows, -1)
-        version = (message.version.epoch, message.version.step)
-        return Answer(action, log_prob, memory, message.policy_id, version)
+            expected, got = str(self.index), str(message.index)
+            raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, f"agents[{self.index}].index", expected, got)
+        if len(sent) != len(self._readers):
+            expected, got = f"{len(self._readers)} leaves", str(len(sent))
+            raise Refused(policy_pb2.REASON_SHAPE, f"agents[{self.index}].action", expected, got)
+        action = {path: reader.read(tensor, rows) for (path, reader), tensor in zip(self._readers, sent, strict=True)}
+        log_prob = self._log_prob.read(message.log_prob, rows)
+        if len(memory) % rows:
+            expected, got = f"as many bytes for each of {rows} rows", f"{len(memory)} bytes"
+            raise Refused(policy_pb2.REASON_SHAPE, f"agents[{self.index}].memory", expected, got)
+        remembered = np.frombuffer(memory, np.uint8).reshape(rows, -1) if memory else _NOTHING
+        return Answer(action, log_prob, remembered, message.policy_id, (version.epoch, version.step))
 
 
 def ports_for(

@@ -12,8 +12,11 @@ from prometheus_client import Counter
 
 from agora.channels import connect
 from agora.errors import Refused, Unavailable
+from agora.guest import PREFIX
+from agora.lobby import Lobby
 from agora.v1 import agent_pb2 as pb, policy_pb2
-from env_server.rollout.stream import AgentStream
+from env_server.rollout.frame import Frame
+from env_server.rollout.stream import AgentStream, FrameCall, dialled, joined
 
 RECONNECTS = Counter("agora_agent_reconnects_total", "Streams to agent services that broke and were dialled again.")
 REDIAL_SECONDS = 0.05
@@ -24,15 +27,17 @@ class AgentLink:
     """Asks an agent service for decisions, whichever replica is up.
 
     Services keep nothing between frames, so a frame whose stream broke is simply sent again, to the next replica or
-    to the same one when it is back.
+    to the same one when it is back. An agent in the lobby is a replica as well: when its stream breaks, the next one
+    that waits there takes its place.
     """
 
-    def __init__(self, addresses: Sequence[str], hello: pb.AgentHello) -> None:
+    def __init__(self, addresses: Sequence[str], hello: pb.AgentHello, lobby: Lobby) -> None:
         self.addresses = tuple(addresses)
         self.agents = tuple(agent.index for agent in hello.agents)
         self.reconnects = 0
         self._hello = hello
-        self._channels = [connect(address) for address in self.addresses]
+        self._lobby = lobby
+        self._channels = {address: connect(address) for address in addresses if not address.startswith(PREFIX)}
         self._streams: list[AgentStream | None] = [None] * len(self.addresses)
         self._dialling = [asyncio.Lock() for _ in self.addresses]
         self._stale = 0
@@ -56,23 +61,22 @@ class AgentLink:
 
         await self._on_a_replica(0, timeout, nothing)
 
-    async def post(self, frame: pb.ActRequest, timeout: float) -> asyncio.Future[pb.Decisions] | None:
+    async def post(self, frame: Frame, timeout: float) -> asyncio.Future[pb.Decisions] | None:
         """Send a frame to the replica whose turn it is, if its stream is up; the future is the answer.
 
-        ``sequence`` and ``deadline_us`` are filled in here. None means that ``ask`` has to dial first.
+        The frame's ``sequence`` is filled in here. None means that ``ask`` has to dial first.
         """
         self._sequence += 1
-        frame.decisions.sequence = self._sequence
+        frame.sequence = self._sequence
         stream = self._streams[self._sequence % len(self.addresses)]
         if stream is None or not stream.alive:
             return None
-        frame.decisions.deadline_us = int(timeout * 1e6)
         try:
             return await stream.post(frame, timeout)
         except Unavailable:
             return None
 
-    async def ask(self, frame: pb.ActRequest, timeout: float) -> pb.Decisions:
+    async def ask(self, frame: Frame, timeout: float) -> pb.Decisions:
         """Send a frame again until a replica answers; its sequence number stays what ``post`` made it.
 
         Raises:
@@ -81,10 +85,9 @@ class AgentLink:
         """
 
         async def send(stream: AgentStream, left: float) -> pb.Decisions:
-            frame.decisions.deadline_us = int(left * 1e6)
             return await (await stream.post(frame, left))
 
-        return await self._on_a_replica(frame.decisions.sequence, timeout, send)
+        return await self._on_a_replica(frame.sequence, timeout, send)
 
     async def _on_a_replica(
         self, first: int, timeout: float, use: Callable[[AgentStream, float], Awaitable[Answer]]
@@ -97,8 +100,6 @@ class AgentLink:
                 stream = await self._stream(replica, deadline)
                 return await use(stream, max(deadline - time.monotonic(), 0.0))
             except Unavailable:
-                self.reconnects += 1
-                RECONNECTS.inc()
                 if time.monotonic() + REDIAL_SECONDS >= deadline:
                     raise
                 if (attempt + 1) % len(self.addresses) == 0:
@@ -116,18 +117,34 @@ class AgentLink:
             if stream is not None:
                 self._stale += stream.stale
                 self._streams[replica] = None
+                self.reconnects += 1
+                RECONNECTS.inc()
             left = max(deadline - time.monotonic(), 0.001)
             address = self.addresses[replica]
-            stream = await AgentStream.open(self._channels[replica], self._hello, address, left)
+            call = await self._call(address, left)
+            stream = await AgentStream.open(call, self._hello, address, max(deadline - time.monotonic(), 0.001))
             self._streams[replica] = stream
             return stream
+
+    async def _call(self, address: str, timeout: float) -> FrameCall:
+        if address in self._channels:
+            return dialled(self._channels[address])
+        return joined(await self._lobby.take(address.removeprefix(PREFIX), timeout))
+
+    async def dismiss_guests(self) -> None:
+        """End the streams that came from the lobby: whoever is idle there can be asked by other games."""
+        for replica, stream in enumerate(self._streams):
+            if stream is not None and stream.address.startswith(PREFIX):
+                self._stale += stream.stale
+                self._streams[replica] = None
+                await stream.close()
 
     async def close(self) -> None:
         """End all streams and channels."""
         for stream in self._streams:
             if stream is not None:
                 await stream.close()
-        for channel in self._channels:
+        for channel in self._channels.values():
             await channel.close()
 
 

@@ -12,6 +12,7 @@ from agora.errors import AgoraError, Refused, Unavailable
 from agora.v1 import agent_pb2 as pb, policy_pb2
 from env_server.environments.base import Step
 from env_server.rollout.decisions import AgentPort, Answer
+from env_server.rollout.frame import Frame, FramePart
 from env_server.rollout.link import AgentLink
 
 Rows = Sequence[NDArray[np.intp]]
@@ -55,17 +56,18 @@ class RemoteMinds:
     async def decide(self, number: int, step: Step, rows: Rows) -> Sequence[Outcome]:
         """Ask every service at once; see ``Minds.decide``."""
         outcomes: list[Outcome] = [None] * len(self._ports)
-        posted = []
+        asked = []
         for link, usual in zip(self._links, self._frames, strict=True):
             agents = [i for i in link.agents if len(rows[i])]
             if agents:
                 all_of_them = sum(len(rows[i]) for i in agents) == len(link.agents) * len(self._copies)
                 frame = self._fill(usual if all_of_them else self._frame(agents, rows), agents, number, step, rows)
-                posted.append((link, agents, frame, await link.post(frame, self._timeout)))
+                asked.append((link, agents, frame))
+        posted = await self._post([(link, frame) for link, _, frame in asked])
         self._decided += step.awaited.T
         self._in_step = self._in_step and bool(step.awaited.all())
         failed = []
-        for link, agents, frame, answer in posted:
+        for (link, agents, frame), answer in zip(asked, posted, strict=True):
             try:
                 if answer is None:
                     raise Unavailable(link.addresses[0], "not connected")
@@ -81,11 +83,29 @@ class RemoteMinds:
             await asyncio.gather(*failed)
         return outcomes
 
+    async def _post(
+        self, frames: Sequence[tuple[AgentLink, Frame]]
+    ) -> Sequence[asyncio.Future[pb.Decisions] | None]:
+        """Send all frames side by side: a write that is waited for takes as long as an answer."""
+        if len(frames) == 1:
+            link, frame = frames[0]
+            return [await link.post(frame, self._timeout)]
+        return await asyncio.gather(*(link.post(frame, self._timeout) for link, frame in frames))
+
+    def withdraw(self, index: int, rows: NDArray[np.intp]) -> None:
+        """An agent's failed decision will be asked for again: it does not count as one."""
+        self._decided[index, rows] -= 1
+
+    def forget(self, rows: NDArray[np.intp]) -> None:
+        """New episodes begin in some copies: memory of the old ones goes, while decisions are counted on."""
+        for memory in self._memory:
+            memory[rows] = 0
+
     async def _again(
         self,
         link: AgentLink,
         agents: Sequence[int],
-        frame: pb.ActRequest,
+        frame: Frame,
         rows: Rows,
         outcomes: list[Outcome],
         retries: int,
@@ -101,22 +121,16 @@ class RemoteMinds:
                 if not (silent and left):
                     return _fail(error, agents, outcomes)
 
-    def _frame(self, agents: Sequence[int], rows: Rows) -> pb.ActRequest:
-        frame = pb.ActRequest()
-        frame.decisions.block = self._block
-        for i in agents:
-            self._ports[i].begin(frame.decisions.agents.add(), self._copies, rows[i])
-        return frame
+    def _frame(self, agents: Sequence[int], rows: Rows) -> Frame:
+        return Frame([FramePart(self._ports[i], self._copies, rows[i]) for i in agents], self._block)
 
-    def _fill(self, frame: pb.ActRequest, agents: Sequence[int], number: int, step: Step, rows: Rows) -> pb.ActRequest:
-        frame.decisions.step = number
-        for i, part in zip(agents, frame.decisions.agents, strict=True):
-            self._ports[i].observe(part, step, rows[i])
-            if self._memory[i].size:
-                part.memory = self._memory[i][rows[i]].tobytes()
+    def _fill(self, frame: Frame, agents: Sequence[int], number: int, step: Step, rows: Rows) -> Frame:
+        chunks = frame.begin(number)
+        for i, part in zip(agents, frame.parts, strict=True):
+            memory = self._memory[i][rows[i]] if self._memory[i].size else None
             # Copies of event-driven games run at their own pace: their draws are keyed by their own decisions' count.
-            if not self._in_step:
-                part.steps = self._decided[i, rows[i]].tobytes()
+            steps = None if self._in_step else self._decided[i, rows[i]]
+            frame.add(part.write(chunks, step, memory, steps))
         return frame
 
     def _take(self, reply: pb.Decisions, agents: Sequence[int], rows: Rows, outcomes: list[Outcome]) -> None:

@@ -131,7 +131,7 @@ def executed(
         action = None
         if isinstance(answer, AgoraError):
             if block.abort:
-                raise _named(answer, environment.agents[index])
+                raise named(answer, environment.agents[index])
             block.substituted += len(rows[index])
             if block.defaults:
                 action = _default(environment, index, rows[index])
@@ -141,7 +141,8 @@ def executed(
     return decisions
 
 
-def _named(error: AgoraError, agent: str) -> AgoraError:
+def named(error: AgoraError, agent: str) -> Refused:
+    """A failed decision as a refusal that names the agent."""
     if isinstance(error, Refused):
         return error.under(agent)
     return Refused(policy_pb2.REASON_UNREACHABLE, agent, "an agent service that answers", str(error), retryable=True)

@@ -5,36 +5,42 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
+import grpc.aio
+
 from agora.channels import MAX_MESSAGE_BYTES
-from agora.codec import to_tensor
 from agora.errors import Refused
-from agora.spaces import Space, leaves, ordered
-from agora.v1 import policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, tensor_pb2
-from env_server.environments.base import Environment, Values
+from agora.v1 import policy_pb2, rollout_pb2 as pb
 from env_server.rollout.collect import Collection, Workshop
-from env_server.rollout.trajectory import AgentTrajectory, Trajectory
+from env_server.rollout.segment import SegmentEncoder
+from env_server.rollout.trajectory import Trajectory
 
 PART_BYTES = MAX_MESSAGE_BYTES // 4
 """A block is sent in parts of this size; both sides hold a part twice for a moment."""
 
 
-class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
+NAME = "agora.v1.RolloutService"
+
+
+class RolloutServicer:
     """See ``RolloutService`` in protos/agora/v1/rollout.proto."""
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    async def Collect(  # named by the contract
-        self, request: pb.CollectRequest, context: Any
-    ) -> AsyncIterator[pb.CollectResponse]:
-        """Play blocks and stream them."""
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add ``Collect`` to a server; its responses are encoded here."""
+        collect: Any = grpc.unary_stream_rpc_method_handler(self.collect, pb.CollectRequest.FromString)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, {"Collect": collect}),))
+
+    async def collect(self, request: pb.CollectRequest, context: Any) -> AsyncIterator[bytes]:
+        """Play blocks and stream them; every item is a ``CollectResponse``."""
         collection = await Collection.prepare(request, self._workshop)
+        encoder = SegmentEncoder(request.run, collection.environment)
         async for trajectory in collection.play():
             for first, end in _parts(trajectory):
-                segment = _segment(request.run, trajectory.part(first, end), collection.environment)
-                segment.first_step, segment.last = first, end == trajectory.steps
-                yield pb.CollectResponse(segment=segment)
-        yield pb.CollectResponse(summary=collection.summary)
+                yield encoder.encode(trajectory.part(first, end), first, end == trajectory.steps)
+        yield pb.CollectResponse(summary=collection.summary).SerializeToString()
 
 
 def _parts(trajectory: Trajectory) -> list[tuple[int, int]]:
@@ -49,37 +55,3 @@ def _parts(trajectory: Trajectory) -> list[tuple[int, int]]:
         expected = f"at most {PART_BYTES} bytes for one step of all copies"
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "environment.num_envs", expected, f"{step_bytes} bytes")
     return [(first, min(first + size, trajectory.steps)) for first in range(0, trajectory.steps, size)]
-
-
-def _segment(run: str, trajectory: Trajectory, environment: Environment) -> pb.Segment:
-    names = environment.agents
-    return pb.Segment(
-        run=run,
-        block=trajectory.block,
-        steps=trajectory.steps,
-        num_envs=len(trajectory.copies),
-        state=_tensors(trajectory.state, environment.state_space),
-        agents=[
-            _agent(agent, environment.observation_spaces[name], environment.action_spaces[name])
-            for name, agent in zip(names, trajectory.agents, strict=True)
-        ],
-    )
-
-
-def _agent(agent: AgentTrajectory, observation_space: Space, action_space: Space) -> pb.AgentTrajectory:
-    return pb.AgentTrajectory(
-        observation=_tensors(agent.observation, observation_space),
-        action_mask=_tensors(agent.action_mask, action_space) if agent.action_mask else (),
-        action=_tensors(agent.action, action_space),
-        log_prob=to_tensor(agent.log_prob),
-        reward=to_tensor(agent.reward),
-        terminated=to_tensor(agent.terminated),
-        truncated=to_tensor(agent.truncated),
-        acted=to_tensor(agent.acted),
-        policy_id=agent.policy_id,
-        version=to_tensor(agent.version),
-    )
-
-
-def _tensors(values: Values, space: Space) -> list[tensor_pb2.Tensor]:
-    return [to_tensor(array) for array in ordered(values, leaves(space))]

@@ -3,22 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Protocol, cast
 
 import grpc
 import grpc.aio
 from prometheus_client import Counter
 
 from agora.errors import AgoraError, Refused, Unavailable, explain
-from agora.v1 import agent_pb2 as pb, agent_pb2_grpc, policy_pb2
+from agora.guest import Call
+from agora.v1 import agent_pb2 as pb, policy_pb2
 from agora.version import PROTOCOL_VERSION
+from env_server.rollout.frame import Frame
 
 STALE = Counter("agora_stale_answers_total", "Late or doubled answers that were dropped.")
+
+
+class FrameCall(Protocol):
+    """A stream of ``AgentService.Act``; what is sent was encoded before."""
+
+    async def write(self, request: bytes) -> None:
+        """Send an ``ActRequest``."""
+        ...
+
+    async def read(self) -> object:
+        """The next ``ActResponse``; anything else is the stream's end."""
+        ...
+
+    def cancel(self) -> object:
+        """End the stream."""
+        ...
+
+
+def dialled(channel: grpc.aio.Channel) -> FrameCall:
+    """A stream to a service that listens."""
+    act: Any = channel.stream_stream("/agora.v1.AgentService/Act", response_deserializer=pb.ActResponse.FromString)
+    return cast(FrameCall, act())
+
+
+def joined(call: Call) -> FrameCall:
+    """A stream to an agent that dialled in."""
+    return _Joined(call)
+
+
+class _Joined:
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.read, self.cancel = call.read, call.cancel
+
+    async def write(self, request: bytes) -> None:
+        await self._call.write(pb.ActRequest.FromString(request))
 
 
 class AgentStream:
     """Frames may be in flight side by side; the service answers them in order."""
 
-    def __init__(self, call: grpc.aio.StreamStreamCall[pb.ActRequest, pb.ActResponse], address: str) -> None:
+    def __init__(self, call: FrameCall, address: str) -> None:
         self.address = address
         self.stale = 0
         self._call = call
@@ -27,17 +66,17 @@ class AgentStream:
         self._reader: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, channel: grpc.aio.Channel, hello: pb.AgentHello, address: str, timeout: float) -> AgentStream:
-        """Dial, say hello, and wait for the welcome.
+    async def open(cls, call: FrameCall, hello: pb.AgentHello, address: str, timeout: float) -> AgentStream:
+        """Say hello, and wait for the welcome.
 
         Raises:
             Refused: the service refused the hello, or chose a protocol version that was not offered.
             Unavailable: it cannot be reached within ``timeout`` seconds.
         """
-        stream = cls(agent_pb2_grpc.AgentServiceStub(channel).Act(), address)
+        stream = cls(call, address)
         try:
             async with asyncio.timeout(timeout):
-                await stream._call.write(pb.ActRequest(hello=hello))
+                await stream._call.write(pb.ActRequest(hello=hello).SerializeToString())
                 answer = await stream._call.read()
             stream._greet(answer)
         except (TimeoutError, grpc.RpcError, asyncio.InvalidStateError, AgoraError) as error:
@@ -65,7 +104,7 @@ class AgentStream:
         """Whether frames can still be sent."""
         return self._reader is not None and not self._reader.done()
 
-    async def post(self, frame: pb.ActRequest, timeout: float) -> asyncio.Future[pb.Decisions]:
+    async def post(self, frame: Frame, timeout: float) -> asyncio.Future[pb.Decisions]:
         """Send one frame of decisions; the future that comes back is its answer.
 
         The future fails with ``Refused`` if the service refuses the frame or does not answer within ``timeout``
@@ -74,14 +113,14 @@ class AgentStream:
         Raises:
             Unavailable: the stream is broken.
         """
-        sequence = frame.decisions.sequence
+        sequence = frame.sequence
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[pb.Decisions] = loop.create_future()
         self._awaited[sequence] = (answer, loop.call_later(timeout, self._expire, sequence, timeout))
         try:
             async with self._writing:
-                await self._call.write(frame)
-        except (grpc.RpcError, asyncio.InvalidStateError) as error:
+                await self._call.write(frame.encode(int(timeout * 1e6)))
+        except (grpc.RpcError, asyncio.InvalidStateError, Unavailable) as error:
             self._settle(sequence)
             raise Unavailable(self.address, "the stream broke") from error
         return answer

@@ -147,15 +147,20 @@ class Recorder:
             observation=_stack([step.observations[i] for step in self.before]),
             action_mask=_stack([step.action_masks.get(i, {}) for step in self.before[:-1]]),
             action=_stack([d.action for d in mine]),
-            log_prob=np.stack([d.log_prob for d in mine]),
-            reward=np.stack([step.rewards[:, i] for step in after]),
-            terminated=np.stack([step.terminated[:, i] for step in after]),
-            truncated=np.stack([step.truncated[:, i] for step in after]),
-            acted=np.stack([d.acted for d in mine]),
+            log_prob=_joined([d.log_prob for d in mine]),
+            reward=_joined([step.rewards[:, i] for step in after]),
+            terminated=_joined([step.terminated[:, i] for step in after]),
+            truncated=_joined([step.truncated[:, i] for step in after]),
+            acted=_joined([d.acted for d in mine]),
             policy_id=next((d.policy_id for d in mine if d.policy_id), ""),
-            version=np.stack([d.version for d in mine]),
+            version=_joined([d.version for d in mine]),
         )
 
 
 def _stack(steps: Sequence[Values]) -> dict[str, Array]:
-    return {path: np.stack([leaves[path] for leaves in steps]) for path in steps[0]} if steps else {}
+    return {path: _joined([leaves[path] for leaves in steps]) for path in steps[0]} if steps else {}
+
+
+def _joined(moments: Sequence[Array]) -> Array:
+    """Arrays (B, ...) one after the other, (T, B, ...): ``numpy.stack`` without its work for every one of them."""
+    return np.concatenate(moments).reshape(len(moments), *moments[0].shape)

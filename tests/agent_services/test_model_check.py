@@ -1,5 +1,7 @@
 """A model from somebody else is refused before it can do harm, and in words."""
 
+import asyncio
+
 import numpy as np
 import onnx
 import pytest
@@ -168,13 +170,13 @@ def wide():
 def test_a_model_has_to_stand_its_trial(name):
     build, words = TRIALS[name]
     with pytest.raises(Refused) as caught:
-        try_out(load("onnx", Source(model=build())), STATION)
+        asyncio.run(try_out(load("onnx", Source(model=build())), STATION))
     assert words in str(caught.value)
 
 
 def test_what_a_policy_needs_passes():
     for activation in ("Relu", "Tanh", "Elu", "Softplus", "Gelu", "LeakyRelu", "Sigmoid"):
-        try_out(load("onnx", Source(model=models.price_model(activation=activation))), STATION)
+        asyncio.run(try_out(load("onnx", Source(model=models.price_model(activation=activation))), STATION))
 
 
 def test_spaces_of_another_kind_are_refused():

@@ -316,7 +316,7 @@ def test_connect_refuses_in_words_and_lives_on(server):
         (STEP(open=env_pb.OpenEnvironment(environment=CHARGING, protocol_versions=[9])), "PROTOCOL_VERSION"),
         (OPEN, None),
         (OPEN, "NOT_READY"),
-        (good, "legal step"),
+        (good, "a reset"),
         (RESET, None),
         (step(np.zeros((6, 8), np.float32), agents=3), "4 agents"),
         (step(np.zeros((6, 7), np.float32)), "agents[0].action[0]: expected [6, 8], got [6, 7]"),
@@ -326,7 +326,7 @@ def test_connect_refuses_in_words_and_lives_on(server):
         (STEP(), "NOT_READY"),
         (STEP(reset=env_pb.ResetEnvironment(seed=2**63)), "below 2**63"),
         *[(good, None)] * 4,
-        (good, "reset"),
+        (good, "a reset"),
         (RESET, None),
     ]
     with connect_blocking(server) as channel:

@@ -2,8 +2,9 @@
 
 A block's language is the first word of its info string. ``sh`` blocks run line by line and must succeed; ``sh
 background`` lines are started and go on until the page is done, and the page goes on when the address behind their
-``--listen`` (and every other ``--*ADDRESS`` flag of the form HOST:PORT) accepts connections. ``python`` blocks of a
-page run one after the other in one process each, so a block must be whole.
+``--listen`` (and every other ``--*ADDRESS`` flag of the form HOST:PORT) accepts connections; so it does for addresses
+that follow ``background``. ``python`` blocks of a page run one after the other in one process each, so a block must be
+whole; ``python NAME.py`` blocks are saved under that name instead.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ BIN = Path(sys.executable).parent
 START_SECONDS = 60.0
 _BLOCK = re.compile(r"^```(\w[^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _ADDRESS = re.compile(r"^127\.0\.0\.1:\d+$")
-_SERVES = ("--listen", "--dm-env-rpc", "--openenv")
+_SERVES = ("--listen", "--dm-env-rpc", "--openenv", "--lobby-listen")
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -48,9 +49,11 @@ def paste(page: Path, folder: Path) -> list[str]:
                     if not line.strip() or line.startswith("#"):
                         continue
                     if "background" in words:
-                        _start(line, folder, stack)
+                        _start(line, words[2:], folder, stack)
                     else:
                         said.append(_run(["bash", "-c", line], folder))
+            elif words[0] == "python" and words[1:]:
+                (folder / words[1]).write_text(text)
             elif words[0] == "python":
                 said.append(_run([sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", text], folder))
     return said
@@ -68,12 +71,13 @@ def _run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def _start(line: str, folder: Path, stack: ExitStack) -> None:
+def _start(line: str, addresses: list[str], folder: Path, stack: ExitStack) -> None:
     words = shlex.split(line)
     process = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=folder, env=_environment())
     stack.callback(_stop, process)
     flags = itertools.pairwise(words)
-    for address in (value for flag, value in flags if flag in _SERVES and _ADDRESS.match(value)):
+    named = [value for flag, value in flags if flag in _SERVES and _ADDRESS.match(value)]
+    for address in named + addresses:
         until = time.monotonic() + START_SECONDS
         while not _answers(address):
             assert process.poll() is None, f"{line}\nended with exit code {process.returncode}"

@@ -1,0 +1,131 @@
+"""Services against what people use now, on the same game: four agents, 256 copies, one machine, one run.
+
+Each peer steps the game of ``bench.peer_rules`` as its own users do: dm_env_rpc's and OpenEnv's servers and clients,
+the four agents' rows in one message; agents as Ray actors, whichever of one actor or four is faster; and a loop over
+PettingZoo environments in one process. Ours is ``Rollout.Collect``: an environment server, an agent service in a
+process of its own, and every trajectory streamed to the caller, which none of the peers does.
+``make peers PEERS="openenv ray"`` builds what they need.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from agora.channels import connect_blocking
+from agora.v1 import environment_pb2, rollout_pb2, rollout_pb2_grpc, seat_pb2
+from bench.asked import ROOT, Asked
+from bench.peer_game import AGENTS, GAME
+from bench.processes import Service, free_address, wait_listening
+from bench.report import Row
+
+TITLE = "services at 256 copies of a four-agent game, against dm_env_rpc, OpenEnv, Ray actors and a PettingZoo loop"
+COPIES, STEPS = 256, 100
+TARGETS = {"dm_env_rpc": 10.0, "OpenEnv": 150.0, "Ray actors": 4.0, "a PettingZoo loop in one process": 15.0}
+INFORMATION = "for information"
+Measure = Callable[[float], float]
+
+
+def python(peer: str) -> Path:
+    """A peer's interpreter.
+
+    Raises:
+        RuntimeError: its environment was not built.
+    """
+    path = ROOT / ".peers" / peer / "bin" / "python"
+    if not path.exists():
+        raise RuntimeError(f'{path} is missing: make peers PEERS="openenv ray" builds it')
+    return path
+
+
+def ours(stack: ExitStack) -> Measure:
+    """Collections through an environment server and one agent service."""
+    server = stack.enter_context(Service("env_server", ["--game", GAME]))
+    mind = stack.enter_context(Service("bench.peer_game"))
+    channel = stack.enter_context(connect_blocking(server.address))
+    config = json.dumps({"episode_steps": STEPS})
+    request = rollout_pb2.CollectRequest(
+        run="bench", seed=1, num_blocks=1, deadline_us=10_000_000,
+        environment=environment_pb2.EnvironmentSpec(name="peer_game", config_json=config, num_envs=COPIES),
+        seats=[seat_pb2.Seat(agent=agent, addresses=[mind.address]) for agent in AGENTS],
+    )  # fmt: skip
+
+    def measure(seconds: float) -> float:
+        began, steps = time.perf_counter(), 0
+        while time.perf_counter() < began + seconds:
+            request.num_blocks = 20
+            for item in rollout_pb2_grpc.RolloutServiceStub(channel).Collect(request):
+                steps += item.segment.steps * item.segment.num_envs
+        return steps / (time.perf_counter() - began)
+
+    return measure
+
+
+def dm_env_rpc(stack: ExitStack) -> Measure:
+    """The library's server and its client, the rows of all agents in one tensor."""
+    rows = str(len(AGENTS) * COPIES)
+    server = stack.enter_context(Service("bench.dm_env_rpc_peer", ["--copies", rows]))
+    arguments = [server.address, "--copies", rows]
+    client = stack.enter_context(Asked("bench.dm_env_rpc_client", arguments, greeting="joined"))
+    return lambda seconds: client.ask(seconds) * COPIES / seconds
+
+
+def openenv(stack: ExitStack) -> Measure:
+    """The library's server and its client, over its WebSocket."""
+    port = free_address().rpartition(":")[2]
+    arguments = [str(COPIES), port]
+    command = [str(python("openenv")), "-m", "bench.peer_programs.openenv_server", *arguments]
+    server = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    stack.callback(server.wait)
+    stack.callback(server.kill)
+    wait_listening(f"127.0.0.1:{port}")
+    return stack.enter_context(Asked("bench.peer_programs.openenv_client", arguments, python("openenv"))).ask
+
+
+def ray_actors(stack: ExitStack) -> Measure:
+    """The faster of one actor for all agents, and an actor for each."""
+    few, many = (
+        stack.enter_context(Asked("bench.peer_programs.ray_actors", [str(COPIES), actors], python("ray")))
+        for actors in ("1", "4")
+    )
+    return lambda seconds: max(few.ask(seconds), many.ask(seconds))
+
+
+def pettingzoo_loop(stack: ExitStack) -> Measure:
+    """A ParallelEnv for every copy, in one process."""
+    return stack.enter_context(Asked("bench.peer_programs.pettingzoo_loop", [str(COPIES)])).ask
+
+
+def run(quick: bool) -> list[Row]:
+    """Measure in turn."""
+    repeats, seconds = (2, 1.0) if quick else (7, 3.0)
+    with ExitStack() as stack:
+        mine = ours(stack)
+        peers = dict(
+            zip(TARGETS, (make(stack) for make in (dm_env_rpc, openenv, ray_actors, pettingzoo_loop)), strict=True)
+        )
+        found = []
+        for repeat in range(repeats + 1):
+            taken = {"ours": mine(seconds), **{name: measure(seconds) for name, measure in peers.items()}}
+            if repeat:
+                found.append(taken)
+    rows = []
+    for name, target in TARGETS.items():
+        ratios = [taken["ours"] / taken[name] for taken in found]
+        held = statistics.median(ratios) >= target
+        rows.append(Row(f"ours / {name}", ratios, "x", f">= {target:g}", held))
+    for name in ("ours", *TARGETS):
+        rows.append(Row(name, [taken[name] for taken in found], "steps/s", INFORMATION, True))
+    return rows

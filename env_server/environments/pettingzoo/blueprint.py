@@ -1,0 +1,153 @@
+"""What a server must know of an environment before it plays: found out by a process of its own."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from agora.errors import Refused
+from agora.spaces import Space, from_proto, to_proto
+from agora.v1 import policy_pb2, space_pb2
+from env_server.environments.pettingzoo.copies import copy_of
+from env_server.environments.pettingzoo.source import Source
+
+SECONDS = 60.0
+"""How long an environment may take to be imported, built and reset."""
+CONTEXT = multiprocessing.get_context("spawn")  # the server has threads
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """An environment's agents and spaces; the spaces as serialized messages, so that no class of its own is needed.
+
+    Attributes:
+        agents: ids of the possible agents.
+        observation_spaces, action_spaces: per agent.
+        state_space: of its global state; None: it has none, and the joint observation stands in.
+        masked: per agent, whether it is told which actions are legal.
+    """
+
+    agents: tuple[str, ...]
+    observation_spaces: tuple[bytes, ...]
+    action_spaces: tuple[bytes, ...]
+    state_space: bytes | None
+    masked: tuple[bool, ...]
+
+
+def space_of(message: bytes) -> Space:
+    """A space from its serialized message."""
+    return from_proto(space_pb2.Space.FromString(message))
+
+
+@functools.lru_cache(maxsize=64)
+def draw(text: str, allowed: tuple[str, ...]) -> Blueprint:
+    """Find out about the environment that ``text`` names.
+
+    Raises:
+        Refused: it is malformed, not allowed, not there, or of a kind that cannot be hosted.
+    """
+    Source.parse(text, allowed)
+    ours, theirs = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_tell, args=(theirs, text, allowed), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        answer = ours.recv() if ours.poll(SECONDS) else None
+    except EOFError:
+        process.join()
+        answer = Refused(policy_pb2.REASON_CONFIG, "environment.name", *_died(process.exitcode))
+    finally:
+        ours.close()
+        process.kill()
+        process.join()
+    if isinstance(answer, Blueprint):
+        return answer
+    if answer is None:
+        expected, got = f"an environment that is built within {SECONDS:g} s", "none"
+        raise Refused(policy_pb2.REASON_DEADLINE, "environment.name", expected, got, retryable=True)
+    raise answer
+
+
+def _died(code: int | None) -> tuple[str, str]:
+    return "an environment that can be built", f"none: its process ended with exit code {code}"
+
+
+def _tell(link: Connection, text: str, allowed: tuple[str, ...]) -> None:
+    try:
+        answer: Blueprint | Refused = inspect(Source.parse(text, allowed).build(allowed))
+    except Refused as refused:
+        answer = refused
+    except Exception as error:
+        got = f"{type(error).__name__}: {error}"
+        answer = Refused(policy_pb2.REASON_CONFIG, "environment.name", "an environment that can be played", got)
+    link.send(answer)
+
+
+def inspect(environment: Any) -> Blueprint:
+    """Find out about a built environment; it is reset.
+
+    Raises:
+        Refused: a space is of a kind that the contract does not have.
+        Exception: whatever the environment raises.
+    """
+    copy = copy_of(environment)
+    agents = tuple(environment.possible_agents)
+    if not agents or len({str(agent) for agent in agents}) != len(agents):
+        expected = "possible_agents with at least one agent, every id once"
+        raise Refused(policy_pb2.REASON_CONFIG, "environment.name", expected, str(agents))
+    moment = copy.reset(0)
+    seen = [environment.observation_space(agent) for agent in agents]
+    done = [environment.action_space(agent) for agent in agents]
+    state = _state_space(environment)
+    return Blueprint(
+        agents=tuple(map(str, agents)),
+        observation_spaces=tuple(_message(s, f"{a}.observation_space") for s, a in zip(seen, agents, strict=True)),
+        action_spaces=tuple(_message(s, f"{a}.action_space") for s, a in zip(done, agents, strict=True)),
+        state_space=None if state is None else _message(state, "state_space"),
+        masked=tuple(_has_choices(done[i]) and (i in moment.masks or _shows_mask(seen[i])) for i in range(len(agents))),
+    )
+
+
+def _message(space: Space, field: str) -> bytes:
+    starts = np.ravel(getattr(space, "start", 0)) if isinstance(space, spaces.MultiDiscrete) else np.zeros(1)
+    if starts.any():
+        raise Refused(policy_pb2.REASON_SPEC_MISMATCH, field, "a MultiDiscrete that starts at 0", str(space))
+    try:
+        return to_proto(space).SerializeToString()
+    except Refused as refused:
+        raise refused.under(field) from refused
+
+
+def _has_choices(space: Space) -> bool:
+    return isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
+
+
+def _shows_mask(space: Space) -> bool:
+    return isinstance(space, spaces.Dict) and "action_mask" in space.spaces
+
+
+def _state_space(environment: Any) -> Space | None:
+    try:
+        state = environment.state()
+    except Exception:  # NotImplementedError, or whatever comes of a ``state`` that is something else
+        return None
+    space = getattr(environment, "state_space", None)
+    if isinstance(space, spaces.Space) and space.contains(state):
+        return space
+    found = np.asarray(state)
+    return _open_box(found) if found.dtype.kind in "biuf" else None
+
+
+def _open_box(values: np.ndarray[Any, np.dtype[Any]]) -> Space:
+    if values.dtype.kind == "f":
+        return spaces.Box(-np.inf, np.inf, values.shape, values.dtype.type)
+    dtype = np.dtype(np.uint8) if values.dtype.kind == "b" else values.dtype
+    limits: Callable[[Any], Any] = np.iinfo
+    return spaces.Box(limits(dtype).min, limits(dtype).max, values.shape, dtype.type)

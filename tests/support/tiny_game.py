@@ -1,0 +1,39 @@
+"""A game of somebody's own, batched: both agents are paid what they say, three times."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+
+from env_server.environments.base import EnvironmentConfig, Step
+
+NOT_A_GAME = 3
+
+
+class TinyConfig(EnvironmentConfig):
+    pay: float = 1.0
+
+
+class Tiny:
+    Config: ClassVar[type[EnvironmentConfig]] = TinyConfig
+    agents = ("left", "right")
+
+    def __init__(self, config, num_envs):
+        self.config, self.num_envs = config, num_envs
+        self.state_space: Any = spaces.Box(0, 3, (), np.int32)
+        self.observation_spaces: Any = dict.fromkeys(self.agents, self.state_space)
+        self.action_spaces: Any = dict.fromkeys(self.agents, spaces.Discrete(3))
+        self.facts: dict[str, Any] = {}
+
+    def reset(self, seed, copies):
+        self.number = 0
+        return self._show(np.zeros((self.num_envs, 2)))
+
+    def step(self, actions):
+        self.number += 1
+        return self._show(np.stack([said[""] for said in actions], axis=1) * self.config.pay)
+
+    def _show(self, rewards):
+        seen = {"": np.full(self.num_envs, self.number, np.int32)}
+        over = np.full((self.num_envs, 2), self.number == 3)
+        return Step([seen, seen], seen, rewards.astype(float), np.zeros_like(over), over, ~over)
