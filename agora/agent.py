@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,7 @@ class _Seated:
         self._agent, self._spaces, self._tried = agent, spaces, False
         self._returned = Returned(spaces.action)
         self._paths = [leaf.path for leaf in spaces.observation]
+        self._unmasked = functools.lru_cache(8)(lambda rows: self._shown([None] * len(spaces.action), rows))
 
     def decide(self, batch: Batch) -> Decision:
         """Actions of all rows; the first batch of a seat is its trial."""
@@ -165,8 +167,12 @@ class _Seated:
         return dict(zip(self._paths, batch.observation, strict=True))
 
     def _legal(self, batch: Batch) -> Value:
-        pairs = zip(self._spaces.action, batch.masks, strict=True)
-        legal = {leaf.path: legal_of(leaf, mask, batch.rows) for leaf, mask in pairs}
+        masked = any(mask is not None for mask in batch.masks)
+        return self._shown(batch.masks, batch.rows) if masked else self._unmasked(batch.rows)
+
+    def _shown(self, masks: Sequence[NDArray[np.uint8] | None], rows: int) -> Value:
+        pairs = zip(self._spaces.action, masks, strict=True)
+        legal = {leaf.path: legal_of(leaf, mask, rows) for leaf, mask in pairs}
         return legal[""] if list(legal) == [""] else legal
 
     def _memory(self, rows: int) -> NDArray[np.uint8] | None:

@@ -23,6 +23,7 @@ from agora.v1 import policy_pb2
 # Read when the first channel or server is made; whoever sets it differently is obeyed.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
 
+_LAST_PORT = 65_535
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 _KEEPALIVE = (
@@ -93,11 +94,16 @@ def bind(server: grpc.aio.Server, address: str, *, insecure: bool = False) -> st
     """Let ``server`` listen on ``address`` and return it with the port filled in, if that was 0.
 
     Raises:
-        Refused: the address can be reached from other machines and ``insecure`` was not given, or it is taken.
+        Refused: the address can be reached from other machines and ``insecure`` was not given, has no such port, or is
+            taken.
     """
     if not is_local(address) and not insecure:
         expected = "a loopback address or unix socket (others need TLS; --insecure overrides)"
         raise Refused(policy_pb2.REASON_CONFIG, "listen", expected, address)
+    number = address.rpartition(":")[2]
+    if not address.startswith("unix:") and not (number.isdecimal() and int(number) <= _LAST_PORT):
+        # gRPC would take 99999 modulo 65536.
+        raise Refused(policy_pb2.REASON_CONFIG, "listen", f"HOST:PORT with a port up to {_LAST_PORT}", address)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:

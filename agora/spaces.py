@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -15,8 +15,8 @@ from agora.errors import Refused
 from agora.v1 import policy_pb2, space_pb2 as pb
 
 Space = spaces.Space[Any]
+Value = TypeVar("Value")
 MAX_DEPTH = 16
-_lowest, _highest = np.minimum.reduce, np.maximum.reduce
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Leaf:
     low: NDArray[Any]
     high: NDArray[Any]
     choices: tuple[int, ...] = ()
+    _one_bound: tuple[float, float] | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        if low.ndim == 0 and high.ndim == 0:
+            object.__setattr__(self, "_one_bound", (low.item(), high.item()))
 
     def check(self, values: NDArray[Any], rows: int, field: str) -> None:
         """Refuse values that are not ``rows`` values of this leaf.
@@ -64,8 +70,10 @@ class Leaf:
         # A NaN makes both comparisons false.
         if not values.size:
             return True
-        if self.low.ndim == 0 and self.high.ndim == 0:
-            return bool(_lowest(values, None) >= self.low and _highest(values, None) <= self.high)
+        if self._one_bound is not None:
+            low, high = self._one_bound
+            # argmin and argmax stop at the first NaN as min and max do, and take a third of their time.
+            return bool(values.item(values.argmin()) >= low and values.item(values.argmax()) <= high)
         return bool((values >= self.low).all() and (values <= self.high).all())
 
 
@@ -111,8 +119,8 @@ def _squeeze(bound: NDArray[Any]) -> NDArray[Any]:
     return bound.ravel()[0] if bound.size and bool((bound == bound.ravel()[0]).all()) else bound
 
 
-def ordered(values: Mapping[str, NDArray[Any]], members: Sequence[Leaf]) -> list[NDArray[Any]]:
-    """Named leaves in the order in which they travel.
+def ordered(values: Mapping[str, Value], members: Sequence[Leaf]) -> list[Value]:
+    """What is named by leaves' paths, in the order in which they travel.
 
     Raises:
         Refused: a leaf is missing, or one is there that the space does not have.

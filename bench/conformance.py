@@ -17,7 +17,8 @@ from agora.conformance.report import counts
 from agora.conformance.running import Verdict
 from bench.processes import ROOT, Service, free_address, wait_healthy
 from bench.report import Row
-from tests.support.broken_agents import DEFECTS, Sound, serving
+from tests.support.broken_agents import DEFECTS
+from tests.support.sound_agent import Sound, serving
 
 TITLE = "agents in any language and environment servers keep the contract, and broken ones are named"
 EPISODES = '{"episode_rounds": 4}'

@@ -22,6 +22,7 @@ from bench.processes import Service
 from bench.report import Row
 from bench.rollout_overhead import AGENTS
 from env_server.environments import make
+from env_server.rollout.moments import Moments
 from env_server.rollout.runner import Block, play_block
 from env_server.rollout.trajectory import Trajectory
 from tests.support.models import price_model
@@ -106,7 +107,8 @@ def _digest(played: Trajectory | Segment) -> str:
     """sha256 over everything that happened: state, and per agent what it saw, did and earned."""
     digest = hashlib.sha256()
 
-    def add(array: NDArray[Any]) -> None:
+    def add(values: NDArray[Any] | Moments) -> None:
+        array = values.array if isinstance(values, Moments) else values
         digest.update(str((array.dtype.str, array.shape)).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
 

@@ -8,19 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import RescaleAction
 from numpy.typing import NDArray
 from scipy import stats
 from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from agora.clients import gym_env
-from agora.clients.gym import AgoraEnv
 from bench.processes import Service
 from bench.report import Row
 
 TITLE = "An unmodified library learns a station's prices against three agent services"
-STEPS, QUICK_STEPS = 16_384, 4_096
+STEPS, QUICK_STEPS = 8_192, 2_048
 EPISODES = 40
 FIRST_SEED = 1_000_000
 """Of the episodes that are measured; training draws others."""
@@ -31,8 +33,19 @@ def run(quick: bool) -> list[Row]:
     steps = QUICK_STEPS if quick else STEPS
     with warnings.catch_warnings(), _station() as env:
         warnings.simplefilter("ignore")  # no spec to render with, no GPU
-        check_env(env)
-        model = PPO("MultiInputPolicy", env, n_steps=256, batch_size=64, learning_rate=1e-3, seed=0, device="cpu")
+        check_env(env.unwrapped)
+        # Rewards are thousands, and the policy starts in the middle of prices that are scaled to [-1, 1].
+        training = VecNormalize(DummyVecEnv([lambda: env]), norm_obs=False, gamma=0.9)
+        model = PPO(
+            "MultiInputPolicy",
+            training,
+            n_steps=256,
+            learning_rate=1e-3,
+            gamma=0.9,
+            seed=0,
+            device="cpu",
+            policy_kwargs={"log_std_init": -1.5},
+        )
         uniform = _returns(env, lambda _: env.action_space.sample())
         before = _returns(env, lambda seen: model.predict(seen, deterministic=True)[0])
         began = time.monotonic()
@@ -51,18 +64,18 @@ def run(quick: bool) -> list[Row]:
 
 
 @contextmanager
-def _station() -> Iterator[AgoraEnv]:
-    """station_0, the others drawing their prices, each in a process of its own."""
+def _station() -> Iterator[gymnasium.Env[Any, Any]]:
+    """station_0 with prices in [-1, 1], the others drawing their prices, each in a process of its own."""
     with ExitStack() as stack:
         server = stack.enter_context(Service("env_server"))
         services = [stack.enter_context(Service("agent_services", ["--policy", "scripted:random"])) for _ in range(3)]
         seats = {f"station_{i + 1}": service.address for i, service in enumerate(services)}
         env = gym_env(server.address, agent="station_0", seats=seats)
         stack.callback(env.close)
-        yield env
+        yield RescaleAction(env, np.float32(-1), np.float32(1))
 
 
-def _returns(env: AgoraEnv, act: Callable[[Any], Any]) -> NDArray[np.float64]:
+def _returns(env: gymnasium.Env[Any, Any], act: Callable[[Any], Any]) -> NDArray[np.float64]:
     """Return of each of the episodes measured, float64 (EPISODES,)."""
     env.action_space.seed(0)
     totals = np.zeros(EPISODES)

@@ -66,6 +66,10 @@ class Play:
     seat: UseAppendAction[tuple[str, ...]] = ()
     """AGENT=POLICY or AGENT=HOST:PORT, the address of an agent service that runs already; may be given several
     times."""
+    game: UseAppendAction[tuple[str, ...]] = ()
+    """NAME=MODULE:CLASS: a game of your own, under that name; may be given several times."""
+    pettingzoo_module: UseAppendAction[tuple[str, ...]] = ()
+    """A module from which PettingZoo environments may be imported; may be given several times."""
     copies: int = 8
     """Episodes played side by side."""
     blocks: int = 1
@@ -79,11 +83,18 @@ class Play:
 
     def __call__(self) -> int:
         """Do it."""
-        from deploy.commands import play
+        from deploy.commands import import_flags, play
 
         counts = {"copies": self.copies, "blocks": self.blocks, "seed": self.seed}
         return play(
-            self.environment, self.set, self.policy, self.seat, **counts, deadline=self.deadline, as_json=self.json
+            self.environment,
+            self.set,
+            self.policy,
+            self.seat,
+            import_flags(self.game, self.pettingzoo_module),
+            **counts,
+            deadline=self.deadline,
+            as_json=self.json,
         )
 
 
@@ -107,6 +118,10 @@ class Serve:
     seat: UseAppendAction[tuple[str, ...]] = ()
     """AGENT=POLICY or AGENT=HOST:PORT, the address of an agent service that runs already; may be given several
     times."""
+    game: UseAppendAction[tuple[str, ...]] = ()
+    """NAME=MODULE:CLASS: a game of your own, under that name; may be given several times."""
+    pettingzoo_module: UseAppendAction[tuple[str, ...]] = ()
+    """A module from which PettingZoo environments may be imported; may be given several times."""
     agent: str | None = None
     """Whom clients act for. Default: the first agent without a seat."""
     listen: str | None = None
@@ -121,12 +136,20 @@ class Serve:
 
     def __call__(self) -> int:
         """Do it."""
-        from deploy.commands import serve
+        from deploy.commands import import_flags, serve
 
         doors = {"dm-env-rpc": self.dm_env_rpc, "openenv": self.openenv}
         asked = {flag: address for flag, address in doors.items() if address is not None}
         return serve(
-            self.environment, self.set, self.policy, self.seat, self.agent, self.listen, asked, self.lobby_tokens
+            self.environment,
+            self.set,
+            self.policy,
+            self.seat,
+            import_flags(self.game, self.pettingzoo_module),
+            self.agent,
+            self.listen,
+            asked,
+            self.lobby_tokens,
         )
 
 

@@ -39,6 +39,7 @@ def play(
     assignments: Sequence[str],
     policy: str,
     seats: Sequence[str],
+    imports: Sequence[str],
     *,
     copies: int,
     blocks: int,
@@ -52,6 +53,7 @@ def play(
             settings=EnvironmentSettings(name=environment, config=assigned(assignments)),
             policy=policy,
             seats=seats_of(seats),
+            imports=imports,
             copies=_at_least_one("--copies", copies),
             blocks=_at_least_one("--blocks", blocks),
             seed=seed,
@@ -68,6 +70,7 @@ def serve(
     assignments: Sequence[str],
     policy: str,
     seats: Sequence[str],
+    imports: Sequence[str],
     agent: str | None,
     listen: str | None,
     doors: Mapping[str, str],
@@ -79,6 +82,7 @@ def serve(
             settings=EnvironmentSettings(name=environment, config=assigned(assignments)),
             policy=policy,
             seats=seats_of(seats),
+            imports=imports,
             agent=agent,
             listen=listen,
             doors=doors,
@@ -88,6 +92,12 @@ def serve(
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return error.exit_code
     return serve_offer(offer)
+
+
+def import_flags(games: Sequence[str], modules: Sequence[str]) -> list[str]:
+    """The flags by which an environment server is told which code it may import."""
+    flags = [("--game", game) for game in games] + [("--pettingzoo-module", module) for module in modules]
+    return [word for flag in flags for word in flag]
 
 
 def _at_least_one(flag: str, value: int) -> int:

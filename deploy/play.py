@@ -33,6 +33,7 @@ class Game:
         settings: the environment's name and configuration.
         policy: who plays agents without a seat: "scripted:NAME", or "onnx:FILE".
         seats: agent to such a policy, or to the address of a running agent service.
+        imports: flags of the environment server: what it may import.
         copies: episodes side by side.
         blocks: how often.
         seed: of everything.
@@ -42,6 +43,7 @@ class Game:
     settings: EnvironmentSettings
     policy: str
     seats: dict[str, str]
+    imports: Sequence[str]
     copies: int
     blocks: int
     seed: int
@@ -93,7 +95,7 @@ class _Table:
         """
         game = self._game
         async with Services() as services:
-            server = await services.start("env_server", "env_server", [])
+            server = await services.start("env_server", "env_server", game.imports)
             about = await describe_environment(server, game.settings, "--set")
             check_agents("--seat", list(game.seats), about["agents"])
             seats = await services.seat({agent: game.seats.get(agent, game.policy) for agent in about["agents"]})

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class Offer:
         settings: the environment's name and configuration.
         policy: who plays agents without a seat: "scripted:NAME", or "onnx:FILE".
         seats: agent to such a policy, or to the address of a running agent service.
+        imports: flags of the environment server: what it may import.
         agent: whom clients act for; None: the first one without a seat.
         listen: address of the environment server; None: a free one.
         doors: address of each endpoint for clients of another protocol, by its flag ("dm-env-rpc", "openenv").
@@ -36,6 +37,7 @@ class Offer:
     settings: EnvironmentSettings
     policy: str
     seats: dict[str, str]
+    imports: Sequence[str]
     agent: str | None
     listen: str | None
     doors: Mapping[str, str]
@@ -67,10 +69,10 @@ async def _stay(offer: Offer) -> None:
         if address.endswith(":0"):
             raise BadExperiment(f"--{flag}", [Fault("(flag)", "a port that can be told", repr(address))])
     async with Services() as services:
-        agents = await _agents(offer.settings)
+        agents = await _agents(offer)
         driven = _driven(offer, agents)
         seats = await services.seat({a: offer.seats.get(a, offer.policy) for a in agents if a != driven})
-        arguments = _arguments(offer, driven, seats) if offer.doors else []
+        arguments = [*offer.imports, *(_arguments(offer, driven, seats) if offer.doors else [])]
         if offer.lobby_tokens is not None:
             arguments += ["--lobby-tokens", str(offer.lobby_tokens)]
         server = await services.start("env_server", "env_server", arguments, offer.listen)
@@ -78,10 +80,11 @@ async def _stay(offer: Offer) -> None:
         await services.watch()
 
 
-async def _agents(settings: EnvironmentSettings) -> list[str]:
+async def _agents(offer: Offer) -> list[str]:
     """Who plays. A server must be told who answers for whom when it starts, so another one is asked before."""
     async with Services() as services:
-        about = await describe_environment(await services.start("env_server", "env_server", []), settings, "--set")
+        server = await services.start("env_server", "env_server", offer.imports)
+        about = await describe_environment(server, offer.settings, "--set")
     agents: list[str] = about["agents"]
     return agents
 

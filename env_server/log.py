@@ -100,12 +100,13 @@ class TrajectoryLog:
             "copy": np.tile(copies, steps),
             "noise_scale": np.full(rows, self._noise_scale, np.float32),
         }
-        columns |= {_name("state", path): _column(v[:-1]) for path, v in trajectory.state.items()}
-        columns |= {_name("info", path): _column(v) for path, v in trajectory.info.items()}
+        columns |= {_name("state", path): _column(v.array[:-1]) for path, v in trajectory.state.items()}
+        columns |= {_name("info", path): _column(v.array) for path, v in trajectory.info.items()}
         for name, agent in zip(self._agents, trajectory.agents, strict=True):
-            columns |= {_name(f"{name}.observation", path): _column(v[:-1]) for path, v in agent.observation.items()}
-            columns |= {_name(f"{name}.action_mask", path): _column(v) for path, v in agent.action_mask.items()}
-            columns |= {_name(f"{name}.action", path): _column(v) for path, v in agent.action.items()}
+            seen = agent.observation.items()
+            columns |= {_name(f"{name}.observation", path): _column(v.array[:-1]) for path, v in seen}
+            columns |= {_name(f"{name}.action_mask", path): _column(v.array) for path, v in agent.action_mask.items()}
+            columns |= {_name(f"{name}.action", path): _column(v.array) for path, v in agent.action.items()}
             for key in ("log_prob", "reward", "terminated", "truncated", "acted"):
                 columns[f"{name}.{key}"] = _column(getattr(agent, key))
             columns[f"{name}.policy_id"] = pa.array([agent.policy_id] * rows).dictionary_encode()

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Gauge
 
-from agora.errors import AgoraError, Refused, Unavailable
+from agora.errors import Refused
 from agora.spaces import leaves, ordered
 from agora.v1 import environment_pb2, policy_pb2, seat_pb2
 from env_server.environments.base import Environment, OutsourcedEnvironment, RestartingEnvironment, Step, Values
+from env_server.played import Played
 from env_server.rollout.collect import Workshop, key_of
-from env_server.rollout.decisions import Answer, agent_specs, middle, ports_for
-from env_server.rollout.link import AgentLink
-from env_server.rollout.minds import RemoteMinds
-from env_server.rollout.runner import QUICK_SECONDS, named
+from env_server.rollout.decisions import middle
+from env_server.rollout.runner import QUICK_SECONDS
 
 OPEN = Gauge("agora_sessions_open", "Sessions that drivers hold now.")
 MAX_SEED = 2**63
+_ENDING: set[asyncio.Task[None]] = set()
 
 
 class Session:
@@ -42,16 +42,15 @@ class Session:
         self.environment = environment
         self.driven: tuple[int, ...] = tuple(range(len(environment.agents)))
         self._workshop, self._spec = workshop, spec
-        self._links: dict[bytes, AgentLink] = {}
-        self._policies: dict[str, policy_pb2.PolicyReference] = {}
-        self._timeout = 0.0
+        self._played: Played | None = None
         self._copies = np.arange(environment.num_envs, dtype=np.uint32)
         self._leaves = [leaves(environment.action_spaces[agent]) for agent in environment.agents]
         self._idle = [{leaf.path: middle(leaf, environment.num_envs) for leaf in members} for members in self._leaves]
         self._lock = asyncio.Lock()
         self._computing: asyncio.Future[Step] | None = None
         self._waits = isinstance(environment, OutsourcedEnvironment)
-        self._quick = self._broken = self._closed = False
+        self._quick = self._broken = False
+        self._ending: asyncio.Task[None] | None = None
         self._now: Step | None = None
 
     @classmethod
@@ -85,30 +84,17 @@ class Session:
             _leave(workshop)
             raise
         try:
-            await session._seat(played, timeout)
+            if played:
+                await session._seat(Played(workshop, session.environment, spec.name, played, timeout))
         except BaseException:
             await session.close()
             raise
         return session
 
-    async def _seat(self, played: Sequence[seat_pb2.Seat], timeout: float) -> None:
-        agents = self.environment.agents
-        self._policies = {agent: policy_pb2.PolicyReference() for agent in agents}
-        self._policies.update({seat.agent: seat.policy for seat in played})
-        seats = {seat.agent: tuple(seat.addresses) for seat in played}
-        _check_seats(agents, [seat.agent for seat in played])
-        self._timeout = timeout
-        self.driven = tuple(i for i, agent in enumerate(agents) if agent not in seats)
-        ids = {agent: policy_pb2.PolicyReference(policy_id=self._policies[agent].policy_id) for agent in seats}
-        specs = [spec for spec in agent_specs(self.environment, ids) if spec.id in seats]
-        self._links = self._workshop.take_links(specs, seats, self._spec.name, 0)
-        greetings = [link.open(timeout) for link in self._links.values()]
-        for error in await asyncio.gather(*greetings, return_exceptions=True):
-            if isinstance(error, Unavailable):
-                expected = "an agent service that answers"
-                raise Refused(policy_pb2.REASON_UNREACHABLE, error.address, expected, error.why, retryable=True)
-            if error is not None:
-                raise error
+    async def _seat(self, played: Played) -> None:
+        self._played = played
+        self.driven = tuple(i for i in self.driven if i not in played.numbers)
+        await played.greet()
 
     async def reset(self, seed: int, rows: NDArray[np.intp] | None = None) -> Step:
         """Start new episodes, in all copies or, in games that can, in those at ``rows`` (rising) alone.
@@ -125,9 +111,8 @@ class Session:
 
     async def _begin(self, seed: int) -> Step:
         step = await self._compute("reset", lambda: self.environment.reset(seed, self._copies))
-        ports = ports_for(self.environment, self._policies, None, self._copies)
-        self._minds = RemoteMinds(list(self._links.values()), ports, self._copies, seed, self._timeout)
-        self._number = 0
+        if self._played is not None:
+            self._played.begin(seed)
         self._alive = np.ones_like(step.awaited)
         self._rewards = np.zeros_like(step.rewards)
         self._terminated, self._truncated = np.zeros_like(step.awaited), np.zeros_like(step.awaited)
@@ -144,7 +129,8 @@ class Session:
         if self._now is None:
             raise Refused(policy_pb2.REASON_NOT_READY, "reset.copies", "a reset of all copies first", "some")
         step = await self._compute("reset", lambda: environment.restart(seed, self._copies, rows))
-        self._minds.forget(rows)
+        if self._played is not None:
+            self._played.begin_some(rows)
         self._alive[rows] = True
         self._rewards[rows], self._terminated[rows], self._truncated[rows] = 0.0, False, False
         return self._enter(step)
@@ -179,38 +165,13 @@ class Session:
         return self._show(now)
 
     async def _advance(self, now: Step, actions: list[Values]) -> Step:
-        if self._links:
-            await self._ask(now, actions)
+        if self._played is not None:
+            for i, action in (await self._played.act(now, self._idle)).items():
+                actions[i] = action
         step = await self._compute("step", lambda: self.environment.step(actions))
-        self._number += 1
+        if self._played is not None:
+            self._played.stepped()
         return self._enter(step)
-
-    async def _ask(self, now: Step, actions: list[Values]) -> None:
-        """Fill in what played agents do; who has answered is not asked again when the step is sent again."""
-        wanted = now.awaited.copy()
-        wanted[:, [*self.driven, *self._answers]] = False
-        rows = [np.flatnonzero(column) for column in wanted.T]
-        outcomes = await self._minds.decide(self._number, replace(now, awaited=wanted), rows)
-        failed: list[Refused] = []
-        for i, outcome in enumerate(outcomes):
-            if isinstance(outcome, Answer):
-                self._answers[i] = self._spread(i, rows[i], outcome)
-            elif isinstance(outcome, AgoraError):
-                self._minds.withdraw(i, rows[i])
-                failed.append(named(outcome, self.environment.agents[i]))
-        if failed:
-            raise failed[0]
-        for i, action in self._answers.items():
-            actions[i] = action
-
-    def _spread(self, i: int, rows: NDArray[np.intp], answer: Answer) -> Values:
-        """An agent's action over all copies."""
-        if len(rows) == len(self._copies):
-            return answer.action
-        action = {path: values.copy() for path, values in self._idle[i].items()}
-        for path, values in answer.action.items():
-            action[path][rows] = values
-        return action
 
     def _checked(self, actions: Sequence[Values], now: Step) -> list[Values]:
         agents = self.environment.agents
@@ -238,7 +199,7 @@ class Session:
         What it finds illegal has changed nothing; after any other failure, and a step that nobody waits for any more,
         it is not given to others.
         """
-        if self._closed:
+        if self._ending is not None:
             raise Refused(policy_pb2.REASON_NOT_READY, "session", "an open session", "one that was closed")
         started = time.perf_counter()
         try:
@@ -259,7 +220,6 @@ class Session:
 
     def _enter(self, step: Step) -> Step:
         self._now = step
-        self._answers: dict[int, Values] = {}
         self._rewards += step.rewards
         self._terminated |= step.terminated
         self._truncated |= step.truncated
@@ -286,9 +246,14 @@ class Session:
 
     async def close(self) -> None:
         """Give the environment back, or end it if it failed; steps under way end first."""
-        if self._closed:
-            return
-        self._closed = True
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+            _ENDING.add(self._ending)
+            self._ending.add_done_callback(_ENDING.discard)
+        # A caller may be cancelled more than once, and what was taken must go back all the same.
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
         try:
             async with self._lock:
                 await self._give_back()
@@ -298,7 +263,8 @@ class Session:
     async def _give_back(self) -> None:
         if self._computing is not None:
             await asyncio.wait({self._computing})
-        await self._workshop.give_links(self._links)
+        if self._played is not None:
+            await self._played.give_back()
         if self._broken:
             await self._workshop.environments.drop(self.environment)
         else:
@@ -308,13 +274,3 @@ class Session:
 def _leave(workshop: Workshop) -> None:
     workshop.sessions -= 1
     OPEN.dec()
-
-
-def _check_seats(agents: Sequence[str], seats: Sequence[str]) -> None:
-    for agent in seats:
-        if agent not in agents:
-            raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, "played", f"agents {list(agents)}", repr(agent))
-    if len(set(seats)) != len(seats):
-        raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, "played", "every agent once", str(list(seats)))
-    if len(seats) == len(agents):
-        raise Refused(policy_pb2.REASON_CONFIG, "played", "an agent that the driver acts for", "services for all")

@@ -47,6 +47,7 @@ class EnvironmentServerSettings:
     game: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """NAME=MODULE:CLASS, repeated: an Environment class of your own, under a name in the server's table."""
     pettingzoo_module: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Module, repeated: besides pettingzoo and mpe2, PettingZoo environments may come from it and from those below."""
+    """Module, repeated: PettingZoo environments may come from it and from those below, besides the published ones of
+    PettingZoo and MPE2."""
     max_sessions: int = 64
     """Sessions that drivers may hold at a time; whoever comes then is refused."""

@@ -189,11 +189,15 @@ class Stream:
         into.sequence = frame.sequence
         seats = self._take_seats(asked)
         chosen = self._choose(seats, asked) or await self._await_versions(seats, frame)
+        decided: dict[str, int] = {}
         for number, (observations, seat, held) in enumerate(zip(asked, seats, chosen, strict=True)):
             try:
-                await self._act(frame, observations, seat, held, into.agents.add())
+                rows = await self._act(frame, observations, seat, held, into.agents.add())
             except Refused as error:
                 raise error.under(f"agents[{number}]") from error
+            decided[seat[1].policy_id] = decided.get(seat[1].policy_id, 0) + rows
+        for policy_id, rows in decided.items():
+            self._handler.shelves[policy_id].rows.inc(rows)
         seconds = time.perf_counter() - start
         into.compute_us = int(seconds * 1e6)
         self._handler.frames += 1
@@ -250,7 +254,8 @@ class Stream:
         place: tuple[Seat, Shelf],
         held: Held,
         into: pb.Actions,
-    ) -> None:
+    ) -> int:
+        """Decide for one agent; how many rows that were."""
         seat, shelf = place
         copies = seat.read_copies(observations.copies)
         rows = len(copies)
@@ -272,7 +277,7 @@ class Stream:
         into.policy_id = shelf.policy_id
         into.version.epoch, into.version.step = held.version
         seat.writer.write(into, actions, log_prob, decision.memory)
-        shelf.rows.inc(rows)
+        return rows
 
     def _check_capabilities(self, observations: pb.Observations, explores: bool) -> None:
         if explores:

@@ -9,7 +9,13 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Subject(Protocol):
-    """What is checked: an agent or an environment server."""
+    """What is checked: an agent or an environment server.
+
+    Attributes:
+        patience: seconds to wait for each answer.
+    """
+
+    patience: float
 
     async def rest(self) -> None:
         """Give back what a case took, however it ended."""
@@ -18,6 +24,10 @@ class Subject(Protocol):
 
 S = TypeVar("S", bound=Subject)
 Check = Callable[[S], Awaitable[None]]
+
+
+SILENCE = "nothing"
+"""How the word on what came begins where nothing did."""
 
 
 class Failed(Exception):

@@ -67,8 +67,8 @@ class CheckEnv:
     """The game's configuration, a JSON object; short episodes make a short check."""
     pattern: Pattern = ""
     """Run only cases whose name (topic.case) contains this."""
-    timeout: float = 5.0
-    """Seconds to wait for each answer; building the game may take a minute."""
+    timeout: float = 20.0
+    """Seconds to wait for each answer; building the game may take longer."""
     json: bool = False
     """Print JSON instead of tables."""
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import grpc.aio
 from google.protobuf.message import Message
 
-from agora.conformance.case import Failed, NotApplicable, expect
+from agora.conformance.case import SILENCE, Failed, NotApplicable, expect
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -42,7 +42,7 @@ async def within(awaitable: Awaitable[T], seconds: float, expected: str) -> T:
     try:
         return await asyncio.wait_for(awaitable, seconds)
     except TimeoutError:
-        raise Failed(expected, f"nothing within {seconds:g} s") from None
+        raise Failed(expected, f"{SILENCE} within {seconds:g} s") from None
 
 
 class Line(Generic[Request, Response]):

@@ -11,7 +11,7 @@ from enum import StrEnum
 import grpc
 import grpc.aio
 
-from agora.conformance.case import Case, Failed, NotApplicable, S
+from agora.conformance.case import SILENCE, Case, Failed, NotApplicable, S
 from agora.errors import Refused, explain
 
 
@@ -45,6 +45,11 @@ class Outcome:
     got: str = ""
     seconds: float = 0.0
 
+    @property
+    def hung(self) -> bool:
+        """Whether the case failed because an answer did not come."""
+        return self.verdict is not Verdict.PASSED and self.got.startswith(SILENCE)
+
 
 def chosen(cases: Iterable[Case[S]], pattern: str) -> list[Case[S]]:
     """The cases whose id contains a pattern."""
@@ -52,9 +57,15 @@ def chosen(cases: Iterable[Case[S]], pattern: str) -> list[Case[S]]:
 
 
 async def run_cases(cases: Sequence[Case[S]], subject: S, limit: float) -> AsyncIterator[Outcome]:
-    """Run cases in their order; each may take ``limit`` seconds."""
+    """Run cases in their order; each may take ``limit`` seconds.
+
+    As long as answers do not come, they are waited for less and less, down to a quarter of the subject's patience.
+    """
+    patience = subject.patience
     for case in cases:
-        yield await _run(case, subject, limit)
+        outcome = await _run(case, subject, limit)
+        subject.patience = max(subject.patience / 2, patience / 4) if outcome.hung else patience
+        yield outcome
 
 
 async def _run(case: Case[S], subject: S, limit: float) -> Outcome:
@@ -75,7 +86,7 @@ async def _verdict(case: Case[S], subject: S, limit: float) -> tuple[Verdict, st
     except Failed as error:
         return Verdict.FAILED, error.expected, error.got
     except TimeoutError:
-        return Verdict.FAILED, f"the case to end within {limit:g} s", "nothing more came"
+        return Verdict.FAILED, f"the case to end within {limit:g} s", f"{SILENCE} more"
     except grpc.RpcError as error:
         return Verdict.FAILED, "a call that goes on", str(explain(error, "the other side"))
     except Refused as error:

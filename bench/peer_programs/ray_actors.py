@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import ray
 
-from bench.peer_rules import AGENTS, Floats, decide, dynamics, measure_on_request, start, weights
+from bench.peer_rules import AGENTS, Floats, decide, dynamics, measure_on_request, rewards, start, weights
 
 
 @ray.remote
@@ -38,7 +38,9 @@ def main() -> None:
     def step() -> None:
         nonlocal seen
         answers = ray.get([mind.act.remote(seen[group]) for mind, group in zip(minds, groups, strict=True)])
-        seen = dynamics(seen, np.concatenate(answers))
+        actions = np.concatenate(answers)
+        rewards(actions)
+        seen = dynamics(seen, actions)
 
     measure_on_request(step, copies)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,7 +144,7 @@ class Collection:
         noise = self._request.exploration.noise_scale
         return TrajectoryLog(self._workshop.log_directory, self._request.run, self.environment.agents, noise)
 
-    async def play(self) -> AsyncIterator[Trajectory]:
+    async def play(self) -> AsyncGenerator[Trajectory]:
         """Play block after block; when the iterator ends, what was logged is on disk.
 
         Raises:

@@ -83,9 +83,7 @@ class RemoteMinds:
             await asyncio.gather(*failed)
         return outcomes
 
-    async def _post(
-        self, frames: Sequence[tuple[AgentLink, Frame]]
-    ) -> Sequence[asyncio.Future[pb.Decisions] | None]:
+    async def _post(self, frames: Sequence[tuple[AgentLink, Frame]]) -> Sequence[asyncio.Future[pb.Decisions] | None]:
         """Send all frames side by side: a write that is waited for takes as long as an answer."""
         if len(frames) == 1:
             link, frame = frames[0]

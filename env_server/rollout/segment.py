@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from agora.spaces import Leaf, leaves, ordered
 from agora.v1 import rollout_pb2 as pb
 from agora.wire import opening, tensor_opening
-from env_server.environments.base import Array, Environment, Values
+from env_server.environments.base import Array, Environment
+from env_server.rollout.moments import Moments
 from env_server.rollout.trajectory import AgentTrajectory, Trajectory
 
 Chunk = bytes | memoryview
@@ -73,8 +74,13 @@ def _write_agent(chunks: list[Chunk], agent: AgentTrajectory, seen: Sequence[Lea
     return length
 
 
-def _write_leaves(chunks: list[Chunk], field: int, values: Values, members: Sequence[Leaf]) -> int:
-    return sum(_write(chunks, field, array) for array in ordered(values, members))
+def _write_leaves(chunks: list[Chunk], field: int, values: Mapping[str, Moments], members: Sequence[Leaf]) -> int:
+    length = 0
+    for moments in ordered(values, members):
+        before = tensor_opening(field, moments.dtype, moments.shape)
+        chunks += (before, *moments.chunks())
+        length += len(before) + moments.nbytes
+    return length
 
 
 def _write(chunks: list[Chunk], field: int, array: Array) -> int:

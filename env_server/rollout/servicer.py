@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import grpc
@@ -37,10 +38,23 @@ class RolloutServicer:
         """Play blocks and stream them; every item is a ``CollectResponse``."""
         collection = await Collection.prepare(request, self._workshop)
         encoder = SegmentEncoder(request.run, collection.environment)
-        async for trajectory in collection.play():
+        async for trajectory in _ahead(collection.play()):
             for first, end in _parts(trajectory):
                 yield encoder.encode(trajectory.part(first, end), first, end == trajectory.steps)
         yield pb.CollectResponse(summary=collection.summary).SerializeToString()
+
+
+async def _ahead(trajectories: AsyncGenerator[Trajectory]) -> AsyncIterator[Trajectory]:
+    """The same, but the next one is begun before this one is handed on: it is played while this one is sent."""
+    pending = asyncio.ensure_future(anext(trajectories, None))
+    try:
+        while (trajectory := await pending) is not None:
+            pending = asyncio.ensure_future(anext(trajectories, None))
+            yield trajectory
+    finally:
+        pending.cancel()
+        await asyncio.gather(pending, return_exceptions=True)
+        await trajectories.aclose()
 
 
 def _parts(trajectory: Trajectory) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from env_server.environments.base import Array, Step, Values
 from env_server.rollout.decisions import Answer
+from env_server.rollout.moments import Moments, joined
 
 NOT_AWAITED, ACTED, SUBSTITUTED = 0, 1, 2
 
@@ -31,9 +33,9 @@ class AgentTrajectory:
         version: uint64 (T, B, 2).
     """
 
-    observation: dict[str, Array]
-    action_mask: dict[str, Array]
-    action: dict[str, Array]
+    observation: dict[str, Moments]
+    action_mask: dict[str, Moments]
+    action: dict[str, Moments]
     log_prob: Array
     reward: Array
     terminated: Array
@@ -49,8 +51,8 @@ class Trajectory:
 
     block: int
     copies: NDArray[np.uint32]
-    state: dict[str, Array]
-    info: dict[str, Array]
+    state: dict[str, Moments]
+    info: dict[str, Moments]
     agents: list[AgentTrajectory]
 
     @property
@@ -84,14 +86,16 @@ def _cut(value: Any, first: int, end: int, name: str) -> Any:
         return {path: _cut(leaf, first, end, name) for path, leaf in value.items()}
     if isinstance(value, str):
         return value
-    return value[first : end + 1 if name in ("state", "observation") else end]
+    if isinstance(value, Moments):
+        return value.cut(first, end + 1 if name in ("state", "observation") else end)
+    return value[first:end]
 
 
-@dataclass
+@dataclass(slots=True)
 class AgentDecisions:
     """One agent's part of one step, over all B copies, as executed."""
 
-    action: dict[str, Array]
+    action: Values
     log_prob: NDArray[np.float32]
     acted: NDArray[np.uint8]
     version: NDArray[np.uint64]
@@ -100,14 +104,12 @@ class AgentDecisions:
     @classmethod
     def of(cls, answer: Answer, rows: NDArray[np.intp], copies: int) -> AgentDecisions:
         """Put a service's n answers into their rows; where everyone was awaited nothing is copied."""
-        version = np.array([answer.version], np.uint64)
         if len(rows) == copies:
-            acted = np.full(copies, ACTED, np.uint8)
-            versions = np.broadcast_to(version, (copies, 2))
-            return cls(dict(answer.action), answer.log_prob, acted, versions, answer.policy_id)
+            acted, versions = _everyone(copies), _versions(copies, answer.version)
+            return cls(answer.action, answer.log_prob, acted, versions, answer.policy_id)
         acted, log_prob = np.zeros(copies, np.uint8), np.zeros(copies, np.float32)
         versions = np.zeros((copies, 2), np.uint64)
-        acted[rows], log_prob[rows], versions[rows] = ACTED, answer.log_prob, version
+        acted[rows], log_prob[rows], versions[rows] = ACTED, answer.log_prob, answer.version
         action = {path: _scatter(values, rows, copies) for path, values in answer.action.items()}
         return cls(action, log_prob, acted, versions, answer.policy_id)
 
@@ -117,6 +119,19 @@ class AgentDecisions:
         acted = np.zeros(copies, np.uint8)
         acted[rows] = SUBSTITUTED
         return cls(dict(action), np.zeros(copies, np.float32), acted, np.zeros((copies, 2), np.uint64))
+
+
+# What a step in which all copies were answered records is the same from step to step.
+@lru_cache(64)
+def _everyone(copies: int) -> NDArray[np.uint8]:
+    acted = np.full(copies, ACTED, np.uint8)
+    acted.flags.writeable = False
+    return acted
+
+
+@lru_cache(64)
+def _versions(copies: int, version: tuple[int, int]) -> NDArray[np.uint64]:
+    return np.broadcast_to(np.array([version], np.uint64), (copies, 2))
 
 
 def _scatter(values: Array, rows: NDArray[np.intp], copies: int) -> Array:
@@ -135,32 +150,27 @@ class Recorder:
     decisions: list[list[AgentDecisions]] = field(default_factory=list)
 
     def finish(self) -> Trajectory:
-        """Everything recorded, stacked along a leading axis of time."""
+        """Everything recorded, along a leading axis of time."""
         after = self.before[1:]
         agents = [self._agent(i, after) for i in range(len(self.decisions[0]))]
-        state = _stack([step.state for step in self.before])
-        return Trajectory(self.block, self.copies, state, _stack([step.info for step in after]), agents)
+        state = _moments([step.state for step in self.before])
+        return Trajectory(self.block, self.copies, state, _moments([step.info for step in after]), agents)
 
     def _agent(self, i: int, after: Sequence[Step]) -> AgentTrajectory:
         mine = [decisions[i] for decisions in self.decisions]
         return AgentTrajectory(
-            observation=_stack([step.observations[i] for step in self.before]),
-            action_mask=_stack([step.action_masks.get(i, {}) for step in self.before[:-1]]),
-            action=_stack([d.action for d in mine]),
-            log_prob=_joined([d.log_prob for d in mine]),
-            reward=_joined([step.rewards[:, i] for step in after]),
-            terminated=_joined([step.terminated[:, i] for step in after]),
-            truncated=_joined([step.truncated[:, i] for step in after]),
-            acted=_joined([d.acted for d in mine]),
+            observation=_moments([step.observations[i] for step in self.before]),
+            action_mask=_moments([step.action_masks.get(i, {}) for step in self.before[:-1]]),
+            action=_moments([d.action for d in mine]),
+            log_prob=joined([d.log_prob for d in mine]),
+            reward=joined([step.rewards[:, i] for step in after]),
+            terminated=joined([step.terminated[:, i] for step in after]),
+            truncated=joined([step.truncated[:, i] for step in after]),
+            acted=joined([d.acted for d in mine]),
             policy_id=next((d.policy_id for d in mine if d.policy_id), ""),
-            version=_joined([d.version for d in mine]),
+            version=joined([d.version for d in mine]),
         )
 
 
-def _stack(steps: Sequence[Values]) -> dict[str, Array]:
-    return {path: _joined([leaves[path] for leaves in steps]) for path in steps[0]} if steps else {}
-
-
-def _joined(moments: Sequence[Array]) -> Array:
-    """Arrays (B, ...) one after the other, (T, B, ...): ``numpy.stack`` without its work for every one of them."""
-    return np.concatenate(moments).reshape(len(moments), *moments[0].shape)
+def _moments(steps: Sequence[Values]) -> dict[str, Moments]:
+    return {path: Moments([leaves[path] for leaves in steps]) for path in steps[0]} if steps else {}

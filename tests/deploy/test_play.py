@@ -35,6 +35,14 @@ def test_a_seat_may_be_a_service_that_runs_already(capsys):
     assert service.address in out and "scripted:fixed_price" in out and "4 episodes, 12 steps" in out
 
 
+def test_a_game_may_be_ones_own(capsys):
+    game = ("--game", "one_seat=bench.dm_env_rpc_game:OneSeat", "--set", "episode_steps=5")
+    assert run("play", "one_seat", *game, "--policy", "scripted:fixed_price", "--copies", "3", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    # The middle of the bounds is 0, and the mean of an action is what the game pays.
+    assert told["steps"] == 15 and told["returns"] == {"driver": [0.0, 0.0, 0.0]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

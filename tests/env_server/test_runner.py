@@ -97,13 +97,13 @@ def test_what_happened_is_recorded():
     first, second = trajectory.agents
     assert trajectory.steps == 5 and trajectory.state[""].shape == (6, 4)
     assert second.acted.tolist() == [[0] * 4, [1] * 4, [0] * 4, [0, 1, 1, 0], [0] * 4]
-    assert first.action[""][3, 1, 0] == pytest.approx(np.sin(1 + 70 + 9 + 1))
+    assert first.action[""].array[3, 1, 0] == pytest.approx(np.sin(1 + 70 + 9 + 1))
     assert second.reward[1, 2] == pytest.approx(np.sin(1 + 1 + 70 + 3 + 2))
     assert first.version[3, 1].tolist() == [1, 3] and first.version[3, 0].tolist() == [0, 0]
     assert first.log_prob[2, 3] == np.float32(-0.5) and first.log_prob[4, 0] == 0
     assert first.policy_id == "p0"
     paid = first.reward.sum(axis=0) + second.reward.sum(axis=0)
-    np.testing.assert_allclose(trajectory.state[""][-1] - trajectory.state[""][0], paid)
+    np.testing.assert_allclose(trajectory.state[""].array[-1] - trajectory.state[""].array[0], paid)
     assert first.terminated.sum(axis=0).tolist() == [3, 2, 1, 3]
 
 
@@ -116,13 +116,13 @@ def test_a_copy_does_not_depend_on_its_company():
                 assert np.array_equal(getattr(mine, name)[: together.steps, copy], getattr(theirs, name)[:, place]), (
                     name
                 )
-            assert np.array_equal(mine.action[""][: together.steps, copy], theirs.action[""][:, place])
-            seen = mine.observation[""][: together.steps + 1, copy]
-            assert np.array_equal(seen, theirs.observation[""][:, place])
+            assert np.array_equal(mine.action[""].array[: together.steps, copy], theirs.action[""].array[:, place])
+            seen = mine.observation[""].array[: together.steps + 1, copy]
+            assert np.array_equal(seen, theirs.observation[""].array[:, place])
 
 
 def test_blocks_differ_and_repeat():
-    one, again, other = (play(range(3), number=n)[0].state[""][0] for n in (1, 1, 2))
+    one, again, other = (play(range(3), number=n)[0].state[""].array[0] for n in (1, 1, 2))
     assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
@@ -136,7 +136,7 @@ def test_the_fallback_repeats_marks_and_counts():
     trajectory, block = play(range(4), broken=1, error=Unavailable("host:1", "gone"), abort=False)
     second = trajectory.agents[1]
     assert second.acted.tolist() == [[0] * 4, [1] * 4, [0] * 4, [0, 2, 2, 0], [0] * 4]
-    assert np.array_equal(second.action[""][3, 1], second.action[""][1, 1])
+    assert np.array_equal(second.action[""].array[3, 1], second.action[""].array[1, 1])
     assert block.substituted == 2
 
 
@@ -146,7 +146,7 @@ def test_the_fallback_starts_in_the_middle():
             return [Unavailable("host:1", "gone")] * 2
 
     trajectory, block = play(range(2), kind=Mute, abort=False)
-    assert not trajectory.agents[0].action[""].any() and block.substituted == 7 + 3
+    assert not trajectory.agents[0].action[""].array.any() and block.substituted == 7 + 3
 
 
 class Turns(Relay):
@@ -168,7 +168,7 @@ def test_the_fallback_repeats_what_the_agent_last_did_in_that_copy():
     first = trajectory.agents[0]
     assert first.acted.tolist() == [[1, 0], [0, 1], [2, 0], [0, 2]]
     for step, copy in ((2, 0), (3, 1)):
-        assert first.action[""][step, copy, 0] == pytest.approx(np.sin(1 + 70 + 3 * (step - 2) + copy))
+        assert first.action[""].array[step, copy, 0] == pytest.approx(np.sin(1 + 70 + 3 * (step - 2) + copy))
     assert block.substituted == 2
 
 
@@ -177,7 +177,7 @@ def test_the_environments_own_action_can_stand_in():
     trajectory, block = play(range(2), game=Turns, broken=0, error=error, abort=False, defaults=True)
     first = trajectory.agents[0]
     assert first.acted.tolist() == [[1, 0], [0, 1], [2, 0], [0, 2]] and block.substituted == 2
-    assert first.action[""][2].tolist() == [[0.25], [0.0]] and first.action[""][3].tolist() == [[0.0], [0.25]]
+    assert first.action[""].array[2].tolist() == [[0.25], [0.0]] and first.action[""].array[3].tolist() == [[0.0], [0.25]]
     assert first.reward[2].tolist() == [0.25, 0.0]
     assert first.version[2].tolist() == [[0, 0], [0, 0]]
 

@@ -1,5 +1,6 @@
 """Small PettingZoo environments: agents that come and go, spaces of every kind, and every way to fail."""
 
+import os
 import time
 
 import numpy as np
@@ -7,6 +8,10 @@ from gymnasium import spaces
 from pettingzoo import AECEnv, ParallelEnv
 
 NO_FACTORY = 3
+
+
+def no_game():
+    return 3
 
 
 class Meadow(ParallelEnv):
@@ -191,3 +196,10 @@ class Broken(Meadow):
 
     def __init__(self):
         raise OSError("no such meadow")
+
+
+class Crash(Meadow):
+    """Takes its process along, as a fault in a native library does."""
+
+    def __init__(self):
+        os._exit(7)

@@ -1,6 +1,8 @@
 """The cases for agents."""
 
 from agora.conformance.agent import (
+    bad_spaces,
+    bad_values,
     deadlines,
     describe,
     errors,
@@ -18,6 +20,7 @@ from agora.conformance.agent import (
 
 TOPICS = (
     negotiation.TOPIC,
+    bad_spaces.TOPIC,
     shapes.TOPIC,
     several.TOPIC,
     masks.TOPIC,
@@ -28,6 +31,7 @@ TOPICS = (
     versions.TOPIC,
     deadlines.TOPIC,
     errors.TOPIC,
+    bad_values.TOPIC,
     resume.TOPIC,
     describe.TOPIC,
 )

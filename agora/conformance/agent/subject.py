@@ -12,6 +12,8 @@ from agora.spaces import Leaf
 from agora.v1 import agent_pb2 as pb, policy_pb2
 
 SEED = 5
+SILENCES = 3
+"""After so many hellos without an answer no further spaces are tried."""
 CAPABILITIES = (
     pb.CAPABILITY_ACTION_MASK,
     pb.CAPABILITY_MEMORY,
@@ -39,12 +41,16 @@ class Agent:
         self._talks: list[Talk] = []
 
     async def probe(self, pairs: Sequence[Pair]) -> None:
-        """Find out which spaces it plays, and what it can do."""
+        """Find out which spaces it plays, and what it can do; an agent that does not answer is not asked for long."""
+        silences = 0
         for pair in pairs:
             talk = await self.raw({0: pair})
             try:
                 answer = await talk.ask(pb.ActRequest(hello=self.hello({0: pair})))
             except Failed:
+                silences += 1
+                if silences == SILENCES:
+                    break
                 continue
             if answer.WhichOneof("kind") == "welcome":
                 self.accepted[pair.name] = pair

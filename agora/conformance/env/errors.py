@@ -8,29 +8,41 @@ import numpy as np
 
 from agora.codec import from_tensor, to_tensor
 from agora.conformance.case import NotApplicable
-from agora.conformance.env.drive import same_bytes
+from agora.conformance.env.drive import awaited, same_bytes
 from agora.conformance.env.subject import COPIES, Server, ServerTopic
 from agora.conformance.refusals import Reason
-from agora.conformance.values import edge
+from agora.conformance.values import Array, edge
 from agora.spaces import Leaf
 from agora.v1 import environment_pb2 as pb, policy_pb2, tensor_pb2
 
 TOPIC = ServerTopic("errors")
-ACTION = "agents[0].action"
-Change = Callable[[pb.StepEnvironment, Leaf], None]
+Part = pb.StepEnvironment.AgentActions
 
 
-def wrong(reason: Reason, field: str | None) -> Callable[[Change], Change]:
-    """A case: what a function changes in good actions must be refused, and the good ones then play on."""
+def _acting(server: Server, shown: pb.Transition) -> int:
+    """The first agent that some copy awaits."""
+    return int(awaited(shown).any(axis=0).argmax())
 
-    def add(change: Change) -> Change:
+
+async def _expect_refused(
+    server: Server, change: Callable[[pb.StepEnvironment, int], None], reason: Reason, field: str
+) -> None:
+    """Fail unless changed actions are refused, and the good ones then play as in an undisturbed session."""
+    drive, undisturbed = await server.open(), await server.open()
+    shown, expected = await drive.reset(), await undisturbed.reset()
+    agent = _acting(server, shown)
+    good, bad = drive.actions(shown), drive.actions(shown)
+    change(bad, agent)
+    await drive.refused(pb.ConnectRequest(step=bad), reason, field.format(agent=agent))
+    same_bytes([await drive.step(good)], [await undisturbed.step(undisturbed.actions(expected))], "afterwards")
+
+
+def wrong(reason: Reason, field: str) -> Callable[[Callable[[Part], None]], Callable[[Part], None]]:
+    """A case: what a function changes in the action of an awaited agent must be refused."""
+
+    def add(change: Callable[[Part], None]) -> Callable[[Part], None]:
         async def check(server: Server) -> None:
-            drive, undisturbed = await server.open(), await server.open()
-            shown, expected = await drive.reset(), await undisturbed.reset()
-            good, bad = drive.actions(shown), drive.actions(shown)
-            change(bad, server.pairs[0].done[0])
-            await drive.refused(pb.ConnectRequest(step=bad), reason, field)
-            same_bytes([await drive.step(good)], [await undisturbed.step(undisturbed.actions(expected))], "afterwards")
+            await _expect_refused(server, lambda step, agent: change(step.agents[agent]), reason, field)
 
         TOPIC.add(change.__name__, change.__doc__ or "", check)
         return change
@@ -38,117 +50,127 @@ def wrong(reason: Reason, field: str | None) -> Callable[[Change], Change]:
     return add
 
 
-@wrong(policy_pb2.REASON_SHAPE, "agents")
-def nobody_acts(step: pb.StepEnvironment, leaf: Leaf) -> None:
+ACTION, LEAF = "agents[{agent}].action", "agents[{agent}].action[0]"
+
+
+@TOPIC.case
+async def nobody_acts(server: Server) -> None:
     """A step without agents is refused."""
-    del step.agents[:]
+    await _expect_refused(server, lambda step, _: step.ClearField("agents"), policy_pb2.REASON_SHAPE, "agents")
 
 
-@wrong(policy_pb2.REASON_SHAPE, "agents")
-def agent_too_many(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@TOPIC.case
+async def agent_too_many(server: Server) -> None:
     """A step with an agent too many is refused."""
-    step.agents.append(step.agents[0])
+    await _expect_refused(server, lambda step, _: step.agents.append(Part()), policy_pb2.REASON_SHAPE, "agents")
 
 
 @wrong(policy_pb2.REASON_SHAPE, ACTION)
-def leaf_missing(step: pb.StepEnvironment, leaf: Leaf) -> None:
+def leaf_missing(part: Part) -> None:
     """An action of an awaited agent without its last leaf is refused."""
-    del step.agents[0].action[-1]
+    del part.action[-1]
 
 
 @wrong(policy_pb2.REASON_SHAPE, ACTION)
-def leaf_too_many(step: pb.StepEnvironment, leaf: Leaf) -> None:
+def leaf_too_many(part: Part) -> None:
     """An action with a leaf too many is refused."""
-    step.agents[0].action.append(step.agents[0].action[0])
+    part.action.append(part.action[0])
 
 
-@wrong(policy_pb2.REASON_DATA_TYPE, f"{ACTION}[0]")
-def no_data_type(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@wrong(policy_pb2.REASON_DATA_TYPE, LEAF)
+def no_data_type(part: Part) -> None:
     """An action without a data type is refused."""
-    step.agents[0].action[0].data_type = tensor_pb2.DATA_TYPE_UNSPECIFIED
+    part.action[0].data_type = tensor_pb2.DATA_TYPE_UNSPECIFIED
 
 
-@wrong(policy_pb2.REASON_DATA_TYPE, f"{ACTION}[0]")
-def other_data_type(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@wrong(policy_pb2.REASON_DATA_TYPE, LEAF)
+def other_data_type(part: Part) -> None:
     """A well-formed action of another data type is refused."""
-    other = np.float64 if leaf.dtype != np.float64 else np.float32
-    step.agents[0].action[0].CopyFrom(to_tensor(from_tensor(step.agents[0].action[0]).astype(other)))
+    array = from_tensor(part.action[0])
+    part.action[0].CopyFrom(to_tensor(array.astype(np.float64 if array.dtype != np.float64 else np.float32)))
 
 
-@wrong(policy_pb2.REASON_SHAPE, f"{ACTION}[0]")
-def copy_missing(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@wrong(policy_pb2.REASON_SHAPE, LEAF)
+def copy_missing(part: Part) -> None:
     """An action for fewer copies than the session has is refused."""
-    step.agents[0].action[0].CopyFrom(to_tensor(from_tensor(step.agents[0].action[0])[:-1]))
+    part.action[0].CopyFrom(to_tensor(from_tensor(part.action[0])[:-1]))
 
 
-@wrong(policy_pb2.REASON_SHAPE, f"{ACTION}[0]")
-def axis_too_many(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@wrong(policy_pb2.REASON_SHAPE, LEAF)
+def axis_too_many(part: Part) -> None:
     """An action with an axis too many is refused."""
-    step.agents[0].action[0].shape.append(1)
+    part.action[0].shape.append(1)
 
 
-@wrong(policy_pb2.REASON_SHAPE, f"{ACTION}[0]")
-def negative_axis(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@wrong(policy_pb2.REASON_SHAPE, LEAF)
+def negative_axis(part: Part) -> None:
     """An action with an axis of length -1 is refused."""
-    step.agents[0].action[0].shape[0] = -1
+    part.action[0].shape[0] = -1
 
 
-@wrong(policy_pb2.REASON_SHAPE, f"{ACTION}[0]")
-def huge_axis(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@wrong(policy_pb2.REASON_SHAPE, LEAF)
+def huge_axis(part: Part) -> None:
     """An action that claims 2**40 copies is refused, and nobody makes room for them."""
-    step.agents[0].action[0].shape[0] = 2**40
+    part.action[0].shape[0] = 2**40
 
 
-@wrong(policy_pb2.REASON_SHAPE, f"{ACTION}[0]")
-def byte_missing(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@wrong(policy_pb2.REASON_SHAPE, LEAF)
+def byte_missing(part: Part) -> None:
     """An action with a byte too few is refused."""
-    step.agents[0].action[0].data = step.agents[0].action[0].data[:-1]
+    part.action[0].data = part.action[0].data[:-1]
 
 
-@wrong(policy_pb2.REASON_NOT_FINITE, f"{ACTION}[0]")
-def not_a_number(step: pb.StepEnvironment, leaf: Leaf) -> None:
+async def _bad_value(server: Server, values: Callable[[Leaf], Array], reason: Reason, *, real: bool) -> None:
+    def change(step: pb.StepEnvironment, agent: int) -> None:
+        leaf = server.pairs[agent].done[0]
+        if real and leaf.dtype.kind != "f":
+            raise NotApplicable("actions are not real")
+        step.agents[agent].action[0].CopyFrom(to_tensor(np.asarray(values(leaf), leaf.dtype)))
+
+    shown = await (await server.open()).reset()
+    if shown.agents[_acting(server, shown)].action_mask:
+        raise NotApplicable("masks say which values are looked at")
+    await _expect_refused(server, change, reason, LEAF)
+
+
+def _all(leaf: Leaf, value: float) -> Array:
+    return np.full((COPIES, *leaf.shape), value)
+
+
+@TOPIC.case
+async def not_a_number(server: Server) -> None:
     """An action with a NaN is refused."""
-    _spoil(step, leaf, lambda array: array.fill(np.nan), real=True)
+    await _bad_value(server, lambda leaf: _all(leaf, np.nan), policy_pb2.REASON_NOT_FINITE, real=True)
 
 
-@wrong(policy_pb2.REASON_NOT_FINITE, f"{ACTION}[0]")
-def infinite(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@TOPIC.case
+async def infinite(server: Server) -> None:
     """An action with an infinity is refused."""
-    _spoil(step, leaf, lambda array: array.fill(np.inf), real=True)
+    await _bad_value(server, lambda leaf: _all(leaf, np.inf), policy_pb2.REASON_NOT_FINITE, real=True)
 
 
-@wrong(policy_pb2.REASON_OUT_OF_BOUNDS, f"{ACTION}[0]")
-def above_the_bounds(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@TOPIC.case
+async def above_the_bounds(server: Server) -> None:
     """An action above its upper bound is refused."""
-    _spoil(step, leaf, lambda array: np.copyto(array, edge(leaf, COPIES, upper=True) + leaf.dtype.type(1)))
+    await _bad_value(
+        server, lambda leaf: edge(leaf, COPIES, upper=True) + 1, policy_pb2.REASON_OUT_OF_BOUNDS, real=False
+    )
 
 
-@wrong(policy_pb2.REASON_OUT_OF_BOUNDS, f"{ACTION}[0]")
-def below_the_bounds(step: pb.StepEnvironment, leaf: Leaf) -> None:
+@TOPIC.case
+async def below_the_bounds(server: Server) -> None:
     """An action below its lower bound is refused."""
-    _spoil(step, leaf, lambda array: np.copyto(array, edge(leaf, COPIES, upper=False) - leaf.dtype.type(1)))
-
-
-def _spoil(
-    step: pb.StepEnvironment,
-    leaf: Leaf,
-    fill: Callable[[np.ndarray], None],
-    *,
-    real: bool = False,
-) -> None:
-    if real and leaf.dtype.kind != "f":
-        raise NotApplicable("the first agent's action is not real")
-    array = from_tensor(step.agents[0].action[0]).copy()
-    fill(array)
-    step.agents[0].action[0].CopyFrom(to_tensor(array))
+    await _bad_value(
+        server, lambda leaf: edge(leaf, COPIES, upper=False) - 1, policy_pb2.REASON_OUT_OF_BOUNDS, real=False
+    )
 
 
 @TOPIC.case
 async def last_agent_is_named(server: Server) -> None:
-    """Where the last agent is wrong, the refusal names it."""
+    """Where a later agent is wrong, the refusal names it."""
     drive = await server.open()
     shown = await drive.reset()
-    bad, last = drive.actions(shown), len(server.pairs) - 1
+    bad, last = drive.actions(shown), int(np.flatnonzero(awaited(shown).any(axis=0))[-1])
     bad.agents[last].action[0].data += b"\x00"
     await drive.refused(pb.ConnectRequest(step=bad), policy_pb2.REASON_SHAPE, f"agents[{last}].action[0]")
 

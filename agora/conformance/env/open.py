@@ -147,11 +147,15 @@ _wrong("listed_configuration", "A configuration that is a list", policy_pb2.REAS
 _wrong("unknown_key", "An unknown key", policy_pb2.REASON_CONFIG, None, _unknown_key)
 _wrong("no_copies", "A session of no copies", policy_pb2.REASON_OUT_OF_BOUNDS, "environment.num_envs", _no_copies)
 _wrong(
-    "too_many_copies", "A session of 65537 copies", policy_pb2.REASON_OUT_OF_BOUNDS, "environment.num_envs",
+    "too_many_copies",
+    "A session of 65537 copies",
+    policy_pb2.REASON_OUT_OF_BOUNDS,
+    "environment.num_envs",
     _too_many_copies,
-)  # fmt: skip
-_wrong("foreign_versions", "A driver of later versions only", policy_pb2.REASON_PROTOCOL_VERSION, None,
-       _foreign_versions)  # fmt: skip
+)
+_wrong(
+    "foreign_versions", "A driver of later versions only", policy_pb2.REASON_PROTOCOL_VERSION, None, _foreign_versions
+)
 _wrong("no_versions", "A driver that names no version", policy_pb2.REASON_PROTOCOL_VERSION, None, _no_versions)
 _wrong("endless_lease", "A lease of 3601 seconds", None, "lease_seconds", _endless_lease)
 

@@ -1,22 +1,24 @@
-"""An agent service of the suite's own, for sessions in which services play."""
+"""An agent service of the suite's own, for sessions in which services play: a process beside it.
+
+``python -m agora.conformance.env.player`` prints its address and serves until its input ends.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 
+import grpc.aio
 import numpy as np
-from grpc.aio import Server as GrpcServer, server
 
 from agora.agents.handler import Handler
 from agora.agents.policy import Batch, Categorical, Chosen, Decide, Decision, Head, Spaces, choices_of, output_width
 from agora.agents.servicer import AgentServicer
 from agora.agents.versions import NO_VERSION, Held, Shelf
 from agora.channels import SERVER_OPTIONS, bind
-from agora.interceptors import Context
 from agora.spaces import Leaf
-from agora.v1 import agent_pb2 as pb, agent_pb2_grpc
+from agora.v1 import agent_pb2_grpc
 
 
 class Middle:
@@ -40,24 +42,37 @@ def _middle(leaf: Leaf, rows: int) -> Head:
     return Chosen(np.ascontiguousarray(middle))
 
 
-class Player(AgentServicer):
-    """Serves the middle until the suite ends, which is no fault."""
+class Player:
+    """The process, and where it listens."""
 
-    async def Act(
-        self, request_iterator: AsyncIterator[pb.ActRequest], context: Context | None = None
-    ) -> AsyncIterator[pb.ActResponse]:
-        """As every agent service."""
-        with suppress(asyncio.CancelledError):
-            async for answer in super().Act(request_iterator, context):
-                yield answer
+    def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
+        self._process, self.address = process, address
+
+    @classmethod
+    async def start(cls) -> Player:
+        """Start it on a free loopback port."""
+        command = [sys.executable, "-m", "agora.conformance.env.player"]
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+        if process.stdout is None:
+            raise AssertionError("a pipe was asked for")
+        return cls(process, (await process.stdout.readline()).decode().strip())
+
+    async def stop(self) -> None:
+        """End it."""
+        self._process.kill()
+        await self._process.communicate()
 
 
-async def start_player() -> tuple[GrpcServer, str]:
-    """Serve on a free loopback port; the server and its address."""
+async def _serve() -> None:
     shelf = Shelf("middle", "conformance")
     shelf.put(Held(Middle(), NO_VERSION))
-    serving = server(options=SERVER_OPTIONS)
-    agent_pb2_grpc.add_AgentServiceServicer_to_server(Player(Handler([shelf])), serving)
+    serving = grpc.aio.server(options=SERVER_OPTIONS)
+    agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentServicer(Handler([shelf])), serving)
     address = bind(serving, "127.0.0.1:0")
     await serving.start()
-    return serving, address
+    print(address, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import grpc.aio
-
 from agora.channels import is_local
 from agora.conformance.battery import told
 from agora.conformance.case import NotApplicable, Topic, expect
 from agora.conformance.doors import plain_channel
 from agora.conformance.env.drive import Drive
-from agora.conformance.env.player import start_player
+from agora.conformance.env.player import Player
 from agora.spaces import from_proto, leaves
 from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, seat_pb2
 
@@ -39,8 +37,7 @@ class Server:
         self.channel = plain_channel(address)
         self.stub = environment_pb2_grpc.EnvironmentServiceStub(self.channel)
         self._drives: list[Drive] = []
-        self._player: grpc.aio.Server | None = None
-        self._player_address = ""
+        self._player: Player | None = None
 
     async def probe(self) -> None:
         """Ask for the game's agents and spaces.
@@ -90,9 +87,9 @@ class Server:
         if not is_local(self.name):
             raise NotApplicable("a server on another machine cannot reach the suite's own agent")
         if self._player is None:
-            self._player, self._player_address = await start_player()
+            self._player = await Player.start()
         agent_id = self.described.agents[agent].id
-        return seat_pb2.Seat(agent=agent_id, addresses=[address or self._player_address])
+        return seat_pb2.Seat(agent=agent_id, addresses=[address or self._player.address])
 
     async def rest(self) -> None:
         """Hang up all sessions that are still open."""
@@ -104,7 +101,7 @@ class Server:
         await self.rest()
         await self.channel.close()
         if self._player is not None:
-            await self._player.stop(0.0)
+            await self._player.stop()
 
 
 ServerTopic = Topic[Server]

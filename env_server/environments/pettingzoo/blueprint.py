@@ -54,29 +54,36 @@ def draw(text: str, allowed: tuple[str, ...]) -> Blueprint:
         Refused: it is malformed, not allowed, not there, or of a kind that cannot be hosted.
     """
     Source.parse(text, allowed)
+    answer = _asked(text, allowed)
+    if isinstance(answer, Refused):
+        raise answer
+    return answer
+
+
+def _asked(text: str, allowed: tuple[str, ...]) -> Blueprint | Refused:
+    """The answer of a process that builds the environment; it is ended whatever happens."""
     ours, theirs = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=_tell, args=(theirs, text, allowed), daemon=True)
     process.start()
     theirs.close()
     try:
-        answer = ours.recv() if ours.poll(SECONDS) else None
+        return _received(ours)
     except EOFError:
         process.join()
-        answer = Refused(policy_pb2.REASON_CONFIG, "environment.name", *_died(process.exitcode))
+        expected, got = "an environment that can be built", f"none: its process ended with {process.exitcode}"
+        return Refused(policy_pb2.REASON_CONFIG, "environment.name", expected, got)
     finally:
         ours.close()
         process.kill()
         process.join()
-    if isinstance(answer, Blueprint):
-        return answer
-    if answer is None:
-        expected, got = f"an environment that is built within {SECONDS:g} s", "none"
-        raise Refused(policy_pb2.REASON_DEADLINE, "environment.name", expected, got, retryable=True)
-    raise answer
 
 
-def _died(code: int | None) -> tuple[str, str]:
-    return "an environment that can be built", f"none: its process ended with exit code {code}"
+def _received(link: Connection) -> Blueprint | Refused:
+    if not link.poll(SECONDS):
+        expected = f"an environment that is built within {SECONDS:g} s"
+        return Refused(policy_pb2.REASON_DEADLINE, "environment.name", expected, "none", retryable=True)
+    answer: Blueprint | Refused = link.recv()
+    return answer
 
 
 def _tell(link: Connection, text: str, allowed: tuple[str, ...]) -> None:

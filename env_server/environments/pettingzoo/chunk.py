@@ -18,9 +18,11 @@ from agora.randomness import generator
 from agora.spaces import Space
 from env_server.environments.base import Array
 from env_server.environments.pettingzoo.blueprint import Blueprint
-from env_server.environments.pettingzoo.board import Board, actions_space, table_space
-from env_server.environments.pettingzoo.copies import Copy, Moment, Unfit, copy_of
+from env_server.environments.pettingzoo.board import Board
+from env_server.environments.pettingzoo.copies import Copy, copy_of
+from env_server.environments.pettingzoo.moment import Moment, Unfit
 from env_server.environments.pettingzoo.source import Source
+from env_server.environments.pettingzoo.table import actions_space, table_space
 from env_server.environments.pettingzoo.values import native
 
 SEED_BITS = 31

@@ -17,13 +17,13 @@ from agora.spaces import Leaf, Space, leaves
 from agora.v1 import policy_pb2
 from env_server.environments.base import Array, EnvironmentConfig, Step, Values
 from env_server.environments.pettingzoo.blueprint import Blueprint, draw, space_of
-from env_server.environments.pettingzoo.board import choices_of, mask_key, seen_key, state_key
 from env_server.environments.pettingzoo.chunk import Recipe
 from env_server.environments.pettingzoo.config import PettingZooConfig
 from env_server.environments.pettingzoo.failures import Failures
 from env_server.environments.pettingzoo.fleet import Fleet
 from env_server.environments.pettingzoo.processes import Table
 from env_server.environments.pettingzoo.source import ALLOWED, Source
+from env_server.environments.pettingzoo.table import choices_of, mask_key, seen_key, state_key
 
 
 class PettingZoo:

@@ -12,7 +12,7 @@ from env_server.environments.pettingzoo.chunk import Failure
 
 log = logging.getLogger(__name__)
 
-FAILURES = Counter("agora_environment_failures", "Episodes that ended because the environment failed.", ["environment"])
+FAILURES = Counter("agora_environment_failures", "Episodes that ended because the environment failed.")
 
 
 class Failures:
@@ -25,7 +25,7 @@ class Failures:
     def note(self, failures: Iterable[Failure]) -> None:
         """Count and tell."""
         for failure in failures:
-            FAILURES.labels(self._source).inc()
+            FAILURES.inc()
             self._times[failure.place] += 1
             times = self._times[failure.place]
             if str(times).rstrip("0") == "1":

@@ -13,8 +13,13 @@ from urllib.parse import parse_qsl
 from agora.errors import Refused
 from agora.v1 import policy_pb2
 
-ALLOWED = ["mpe2", "pettingzoo"]
-"""Environments may come from these modules and from those below them; whoever starts the server adds to them."""
+ALLOWED = ["mpe2", "pettingzoo.atari", "pettingzoo.butterfly", "pettingzoo.classic", "pettingzoo.sisl"]
+"""Environments may come from these modules and from those below them; whoever starts the server adds to them.
+
+PettingZoo's own helpers are not among them: some import whatever module they are told to.
+"""
+MAKERS = "pettingzoo.utils.conversions"
+"""Factories that its functions made say that they are of this module."""
 DEFAULT_FACTORIES = ("parallel_env", "env")
 _MODULE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", re.ASCII)
 _FACTORY = re.compile(r"^[A-Za-z]\w*$", re.ASCII)
@@ -84,7 +89,7 @@ class Source:
             expected = f"a function or class {' or '.join(names)} in {self.module}"
             raise Refused(policy_pb2.REASON_UNKNOWN_ENVIRONMENT, _FIELD, expected, "none")
         # A module's namespace holds what it imported, too.
-        _check_allowed(str(getattr(factory, "__module__", None)), allowed)
+        _check_allowed(str(getattr(factory, "__module__", None)), [*allowed, MAKERS])
         return factory
 
     def _import(self) -> Any:

@@ -7,7 +7,8 @@ import pytest
 from agora.conformance.checking import check_agent
 from agora.conformance.commands import CheckAgent
 from agora.conformance.running import Verdict
-from tests.support.broken_agents import DEFECTS, Sound, serving
+from tests.support.broken_agents import DEFECTS
+from tests.support.sound_agent import Sound, serving
 
 
 def failing(kind, pattern=""):

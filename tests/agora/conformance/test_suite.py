@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,14 @@ def test_the_scripted_service_keeps_the_contract(agent):
     assert found["failed"] == found["advice"] == 0
     assert sum(found.values()) == len(AGENT_CASES)
     assert found["passed"] >= 180
+
+
+def test_the_command_of_the_launcher(agent):
+    agora = Path(sys.executable).parent / "agora"
+    words = [agora, "check", "agent", agent.address, "--timeout", "10", "-k", "order.number_zero"]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.splitlines()[-1] == "1 passed, 0 failed, 0 not applicable"
 
 
 def test_the_spaces_of_a_running_game(agent, server):
@@ -134,7 +143,7 @@ def test_an_agent_that_plays_none_of_the_spaces(server):
 
 DIES = """
 import asyncio, os, sys
-from tests.support.broken_agents import Sound, serving
+from tests.support.sound_agent import Sound, serving
 
 class Dies(Sound):
     def say(self, answer):

@@ -8,6 +8,7 @@ import pytest
 from agora.randomness import generator
 from agora.v1 import environment_pb2 as pb
 from env_server.environments import make
+from env_server.environments.pettingzoo.source import ALLOWED
 
 ZOO = "tests.support.zoo"
 
@@ -15,7 +16,7 @@ ZOO = "tests.support.zoo"
 @pytest.fixture
 def host(monkeypatch):
     """``host(source, copies, **settings)`` builds one."""
-    monkeypatch.setattr("env_server.environments.pettingzoo.env.ALLOWED", ["mpe2", "pettingzoo", ZOO])
+    monkeypatch.setattr("env_server.environments.pettingzoo.env.ALLOWED", [*ALLOWED, ZOO])
     hosted = []
 
     def build(source, copies=1, **settings):

@@ -12,7 +12,7 @@ from env_server.environments import make
 from env_server.environments.pettingzoo.source import ALLOWED, Source, allow
 
 UNKNOWN, CONFIG = policy_pb2.REASON_UNKNOWN_ENVIRONMENT, policy_pb2.REASON_CONFIG
-OURS = ("mpe2", "pettingzoo", "tests.support.zoo")
+OURS = (*ALLOWED, "tests.support.zoo")
 
 
 def refused(name, config="{}"):
@@ -53,6 +53,9 @@ def test_malformed_names_are_refused(text):
         "subprocess:Popen?args=touch%20PWNED",
         "builtins:eval?source=1",
         "pettingzoo_evil",
+        "pettingzoo.classical",
+        "pettingzoo.utils.deprecated_module:deprecated_handler?env_name=spy&module_path=.&module_name=spy",
+        "pettingzoo:make?id=spy:env",
         "mpe2x.simple_v3",
         "env_server.environments.charging:Charging",
         "spy",
@@ -65,7 +68,7 @@ def test_a_caller_reaches_nothing_but_allowed_modules(name, tmp_path, monkeypatc
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     refusal = refused(f"pettingzoo:{name}")
-    assert refusal.reason == UNKNOWN and "expected a module under mpe2, pettingzoo" in str(refusal)
+    assert refusal.reason == UNKNOWN and "expected a module under mpe2, pettingzoo.atari" in str(refusal)
     assert os.listdir(tmp_path) == ["spy.py"]
 
 
@@ -75,12 +78,11 @@ def test_what_an_allowed_module_imported_itself_is_not_reached_through_it(name, 
 
 
 def test_a_function_of_another_module_is_not_called(allowed):
+    for name in ("deprecated_handler", "api_test", "wrappers"):
+        assert refused(f"pettingzoo:pettingzoo.classic:{name}").reason == UNKNOWN
     with pytest.raises(Refused) as caught:
-        Source.parse("pettingzoo.utils.conversions:copy", OURS).find(OURS)
-    assert caught.value.reason == UNKNOWN
-    with pytest.raises(Refused) as caught:
-        Source.parse("pettingzoo.utils.conversions:cast", OURS).find(OURS)
-    assert "got 'typing'" in str(caught.value)
+        Source.parse("pettingzoo.classic:deprecated_handler", OURS).find(OURS)
+    assert "got 'pettingzoo.utils.deprecated_module'" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,13 @@ def test_a_function_of_another_module_is_not_called(allowed):
         ("tests.support.zoo", UNKNOWN, "parallel_env or env"),
         ("mpe2.simple_spread_v3?M=2", CONFIG, "unexpected keyword argument 'M'"),
         ("tests.support.zoo:Broken", CONFIG, "OSError: no such meadow"),
-        ("pettingzoo.utils.agent_selector:AgentSelector?agent_order=%5B%5D", CONFIG, "expected a ParallelEnv or an"),
+        ("tests.support.zoo:Crash", CONFIG, "its process ended with 7"),
+        (
+            "pettingzoo.classic.rps.rps:AgentSelector?agent_order=%5B%5D",
+            UNKNOWN,
+            "got 'pettingzoo.utils.agent_selector'",
+        ),
+        ("tests.support.zoo:no_game", CONFIG, "expected a ParallelEnv or an AECEnv, got int"),
         ("tests.support.zoo:Reader", policy_pb2.REASON_SPEC_MISMATCH, "cow.observation_space"),
         ("pettingzoo.butterfly.pistonball_v6", policy_pb2.REASON_UNSUPPORTED, "pymunk"),
     ],
@@ -105,7 +113,7 @@ def test_the_server_may_allow_more_modules(monkeypatch):
     monkeypatch.setattr("env_server.environments.pettingzoo.source.ALLOWED", more := list(ALLOWED))
     allow("my.games")
     allow("my.games")
-    assert more == ["mpe2", "pettingzoo", "my.games"]
+    assert more == [*ALLOWED, "my.games"]
     with pytest.raises(Refused):
         allow("my games")
 
