@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from agora.polling import poll_sockets
+
 if TYPE_CHECKING:
     from agora.agent import Agent
     from agora.serving import serve
@@ -18,4 +20,5 @@ def __getattr__(name: str) -> Any:
     """Import what authors of agents need when they ask for it: most who import this package need neither."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    poll_sockets()
     return getattr(import_module(_HOMES[name]), name)

@@ -156,7 +156,8 @@ class _Seated:
     def _decide(self, batch: Batch) -> Decision:
         agent = self._agent
         agent._draws, agent._drawn = batch.draws, 0
-        agent.memory = np.array(batch.memory).view(np.float32)
+        if agent.memory_size:
+            agent.memory = np.array(batch.memory).view(np.float32)
         returned = agent.act(self._observation(batch), self._legal(batch))
         actions = self._returned.read(returned, batch.rows, batch.masks)
         return Decision([Chosen(action) for action in actions], self._memory(batch.rows))
@@ -176,9 +177,10 @@ class _Seated:
         return legal[""] if list(legal) == [""] else legal
 
     def _memory(self, rows: int) -> NDArray[np.uint8] | None:
-        memory, size = self._agent.memory, self._agent.memory_size
+        size = self._agent.memory_size
         if not size:
             return None
+        memory = self._agent.memory
         if not isinstance(memory, np.ndarray) or memory.dtype != np.float32 or memory.shape != (rows, size):
             got = f"{getattr(memory, 'dtype', type(memory).__name__)} {list(getattr(memory, 'shape', ()))}"
             raise Refused(policy_pb2.REASON_MODEL, "memory", f"float32 {[rows, size]}", got)

@@ -3,15 +3,12 @@
 * gRPC's own keepalive takes 61 s to notice a frozen peer unless ``grpc.http2.ping_timeout_ms`` is set too.
 * ``so_reuseport`` on means that two servers bind one port and share its calls silently.
 * Message caps are finite on both sides.
-* gRPC's event engine hands every message from its own threads to the one that waits; without it the waiting thread
-  polls the socket itself, and a round trip takes two thirds of the time (``python -m bench full_stack``).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-import os
 from collections.abc import Sequence
 
 import grpc
@@ -19,9 +16,6 @@ import grpc.aio
 
 from agora.errors import Refused
 from agora.v1 import policy_pb2
-
-# Read when the first channel or server is made; whoever sets it differently is obeyed.
-os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
 
 _LAST_PORT = 65_535
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -33,6 +27,8 @@ _KEEPALIVE = (
     ("grpc.http2.max_pings_without_data", 0),
 )
 _SIZES = (
+    ("grpc.http2.lookahead_bytes", 8 << 20),
+    ("grpc.http2.max_frame_size", 1 << 20),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from agora.channels import connect_blocking
+from agora.polling import VARIABLES
 from agora.v1 import environment_pb2, policy_pb2, rollout_pb2, rollout_pb2_grpc, seat_pb2
 from bench.asked import Asked
 from bench.peer_game import AGENTS, GAME, PeerGame, PeerGameConfig
@@ -30,8 +31,7 @@ from env_server.rollout.frame import Frame, FramePart
 TITLE = "a step with validation, deadlines, metrics and log on, against a bare grpcio ping-pong of the same bytes"
 STEP_TARGET, SPREAD_TARGET = 1.10, 2.0
 INFORMATION = "for information"
-TUNED = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
-AS_PEOPLE_GET_IT = {"GRPC_EXPERIMENTS": ""}
+AS_PEOPLE_GET_IT = dict.fromkeys(VARIABLES, "")
 STEPS = 200
 
 
@@ -83,7 +83,7 @@ def measure(copies: int, repeats: int, blocks: int) -> list[tuple[float, float, 
         together = [seat_pb2.Seat(agent=agent, addresses=[services[0].address]) for agent in AGENTS]
         apart = [seat_pb2.Seat(agent=a, addresses=[s.address]) for a, s in zip(AGENTS, services[1:], strict=True)]
         ours = [Collection(server.address, folder / "times", seats, copies) for seats in (together, apart)]
-        bare = [_bare(stack, copies, pads, variables) for variables in (AS_PEOPLE_GET_IT, TUNED)]
+        bare = [_bare(stack, copies, pads, variables) for variables in (AS_PEOPLE_GET_IT, VARIABLES)]
         found = []
         for repeat in range(repeats + 1):
             one, four = (collection.median(blocks) for collection in ours)
@@ -93,7 +93,7 @@ def measure(copies: int, repeats: int, blocks: int) -> list[tuple[float, float, 
     return found
 
 
-def _bare(stack: ExitStack, copies: int, pads: tuple[int, int], variables: dict[str, str]) -> Asked:
+def _bare(stack: ExitStack, copies: int, pads: tuple[int, int], variables: Mapping[str, str]) -> Asked:
     address, module = free_address(), "bench.bare_game"
     sizes = ["--copies", str(copies), "--pad"]
     server = Service(module, [*sizes, str(pads[1])], address, variables=variables)

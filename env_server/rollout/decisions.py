@@ -15,8 +15,8 @@ from agora.v1 import agent_pb2 as pb, policy_pb2, rollout_pb2
 from env_server.environments.base import Array, Environment, Values
 
 _MOST = np.finfo(np.float32).max
-_LOG_PROB = Leaf("log_prob", np.dtype(np.float32), (), np.asarray(-_MOST), np.asarray(_MOST))
-_NOTHING = np.zeros((0, 0), np.uint8)
+LOG_PROB = Leaf("log_prob", np.dtype(np.float32), (), np.asarray(-_MOST), np.asarray(_MOST))
+NOTHING = np.zeros((0, 0), np.uint8)
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class AgentPort:
         self._readers = [
             (leaf.path, LeafReader(leaf, f"{name}.action[{i}]")) for i, leaf in enumerate(self.action_leaves)
         ]
-        self._log_prob = LeafReader(_LOG_PROB, f"{name}.log_prob")
+        self._log_prob = LeafReader(LOG_PROB, f"{name}.log_prob")
 
     def answer(self, message: pb.Actions, rows: int) -> Answer:
         """Check and unpack what a service decided for ``rows`` rows.
@@ -82,7 +82,7 @@ class AgentPort:
         if len(memory) % rows:
             expected, got = f"as many bytes for each of {rows} rows", f"{len(memory)} bytes"
             raise Refused(policy_pb2.REASON_SHAPE, f"agents[{self.index}].memory", expected, got)
-        remembered = np.frombuffer(memory, np.uint8).reshape(rows, -1) if memory else _NOTHING
+        remembered = np.frombuffer(memory, np.uint8).reshape(rows, -1) if memory else NOTHING
         return Answer(action, log_prob, remembered, message.policy_id, (version.epoch, version.step))
 
 

@@ -44,4 +44,5 @@ class Moments:
 
 def joined(arrays: Sequence[Array]) -> Array:
     """Arrays (B, ...) one after the other, (T, B, ...): ``numpy.stack`` without its work for every one of them."""
-    return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
+    # Transposed arrays are put together transposed.
+    return np.ascontiguousarray(np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape))

@@ -177,7 +177,10 @@ def test_the_environments_own_action_can_stand_in():
     trajectory, block = play(range(2), game=Turns, broken=0, error=error, abort=False, defaults=True)
     first = trajectory.agents[0]
     assert first.acted.tolist() == [[1, 0], [0, 1], [2, 0], [0, 2]] and block.substituted == 2
-    assert first.action[""].array[2].tolist() == [[0.25], [0.0]] and first.action[""].array[3].tolist() == [[0.0], [0.25]]
+    assert first.action[""].array[2].tolist() == [[0.25], [0.0]] and first.action[""].array[3].tolist() == [
+        [0.0],
+        [0.25],
+    ]
     assert first.reward[2].tolist() == [0.25, 0.0]
     assert first.version[2].tolist() == [[0, 0], [0, 0]]
 

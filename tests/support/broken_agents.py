@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.support.broken import numbers, refusals, rows, values, words
+from tests.support.broken import memory, numbers, refusals, rows, values, words
 from tests.support.sound_agent import Sound
 
 DEFECTS: Mapping[str, type[Sound]] = {
     kind.__name__: kind
-    for module in (numbers, refusals, rows, values, words)
+    for module in (memory, numbers, refusals, rows, values, words)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Sound) and kind.cases
 }

@@ -25,6 +25,7 @@ from agora.agents.policy import (
     Decide,
     Decision,
     Head,
+    Policy,
     Spaces,
     choices_of,
     output_width,
@@ -65,13 +66,14 @@ class Sound(AgentServicer):
     cases: ClassVar[tuple[str, ...]] = ()
     """Which cases must fail; where not ``wide``, no others of their topics."""
     wide: ClassVar[bool] = False
+    policy: ClassVar[type[Policy]] = Keyed
     patience: ClassVar[float] = 5.0
     """Seconds that the suite waits for each answer."""
     health: ClassVar[Any] = health_pb2.HealthCheckResponse.SERVING
 
     def __init__(self) -> None:
         shelf = Shelf("keyed", "test")
-        shelf.put(Held(Keyed(), NO_VERSION))
+        shelf.put(Held(self.policy(), NO_VERSION))
         super().__init__(Handler([shelf]))
         self.streams = 0
 

@@ -106,7 +106,8 @@ class Scml:
         self._now = now = Now.begin(self._fleet.start(worlds, open_run(self.config)))
         self._substituted = np.zeros(self.num_envs, np.bool_)
         nobody = np.full(self.num_envs, NOBODY, np.int32)
-        return self._records.show(now, nobody, self._substituted, np.zeros_like(now.score))
+        none = np.zeros((self.num_envs, len(self.agents)), np.bool_)
+        return self._records.show(now, nobody, self._substituted, np.zeros_like(now.score), none)
 
     def _world(self, place: int, seed: int, copy: int) -> dict[str, Any]:
         config = self.config
@@ -136,11 +137,11 @@ class Scml:
             raise RuntimeError("step: expected a reset after the episodes have ended, got another step")
         answered, substituted = now.seat.copy(), self._substituted
         answers = self._records.answers(now, actions, self._leaves, substituted)
-        self._substituted = np.zeros_like(substituted)
+        self._substituted, over = np.zeros_like(substituted), self._records.ended(now)
         self._now = None  # what follows may fail, and then there is nothing to go on from
         changes = now.advance(self._fleet.answer(answers))
         self._now = now
-        return self._records.show(now, answered, substituted, changes)
+        return self._records.show(now, answered, substituted, changes, over)
 
     def default_action(self, index: int, rows: NDArray[np.intp]) -> Values:
         """Keep the factory's promises and take no risk (see ``DefaultingEnvironment``)."""

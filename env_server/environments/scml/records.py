@@ -83,7 +83,19 @@ class Records:
         flat = {"op": op.reshape(copies, -1), "delivery": delivery.reshape(copies, -1)}
         return {**flat, "quantity": self._any, "price": self._any}
 
-    def show(self, now: Now, answered: NDArray[np.int32], substituted: NDArray[np.bool_], changes: Array) -> Step:
+    def ended(self, now: Now) -> NDArray[np.bool_]:
+        """Whose part in the episode is over, bool (B, N agents): the world has ended, or the factory is bankrupt."""
+        over: NDArray[np.bool_] = (now.seat == NOBODY)[:, None] | now.bankrupt[:, self._seats]
+        return over
+
+    def show(
+        self,
+        now: Now,
+        answered: NDArray[np.int32],
+        substituted: NDArray[np.bool_],
+        changes: Array,
+        before: NDArray[np.bool_],
+    ) -> Step:
         """What a step has led to.
 
         Args:
@@ -91,15 +103,17 @@ class Records:
             answered: int32 (B,), who gave the answers before; ``NOBODY`` where nobody did.
             substituted: bool (B,), whether they were default answers.
             changes: float64 (B, N factories), of scores.
+            before: bool (B, N agents), whose part was over before the step.
         """
         shown = [self._view(now, seat) for seat in self._seats]
-        ended = (now.seat == NOBODY)[:, None] | now.bankrupt[:, self._seats]
+        ended = self.ended(now)
         return Step(
             observations=[observation for observation, _ in shown],
             state={name: now.state[name].copy() for name in now.state.dtype.names or ()},
             rewards=changes[:, self._seats],
-            terminated=ended,
+            terminated=ended & ~before,
             truncated=np.zeros_like(ended),
+            alive=~ended,
             awaited=now.seat[:, None] == np.array(self._seats),
             action_masks={i: masks for i, (_, masks) in enumerate(shown)},
             info=self._info(now, answered, substituted),

@@ -7,6 +7,7 @@ import pytest
 from agora.conformance.checking import check_agent
 from agora.conformance.commands import CheckAgent
 from agora.conformance.running import Verdict
+from tests.support.broken.memory import Remembers
 from tests.support.broken_agents import DEFECTS
 from tests.support.sound_agent import Sound, serving
 
@@ -22,6 +23,10 @@ def failing(kind, pattern=""):
 
 def test_a_sound_agent_passes():
     assert failing(Sound) == {}
+
+
+def test_a_sound_agent_with_memory_passes():
+    assert failing(Remembers) == {}
 
 
 def found_in(kind):

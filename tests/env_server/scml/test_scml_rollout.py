@@ -88,7 +88,7 @@ def test_services_play_whole_episodes_within_their_masks(server, mind):
         assert acted.shape == (4, segment.steps, 4) and set(np.unique(acted)) == {0, 1}
         assert acted.sum(axis=0).max() == 1 and acted.sum(axis=1).min() >= 1
         for agent in segment.agents:
-            assert from_tensor(agent.terminated)[-1].all() and not from_tensor(agent.truncated).any()
+            assert (from_tensor(agent.terminated).sum(axis=0) == 1).all() and not from_tensor(agent.truncated).any()
             assert np.isfinite(from_tensor(agent.reward)).all()
 
 
