@@ -546,7 +546,7 @@ class DescribeAgentsResponse(_message.Message):
         policy_id: _builtins.str
         """The policy's id."""
         kind: _builtins.str
-        """"onnx", "torch" or "scripted:NAME"."""
+        """"onnx", "torch", "scripted:NAME", "remote:NAME" or "python:CLASS"."""
         sha256: _builtins.str
         """Hex sha256 of the model's bytes; empty for policies without a model."""
         serving: _builtins.bool
