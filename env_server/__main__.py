@@ -14,7 +14,6 @@ from agora.service import run, serve
 from agora.v1 import environment_pb2_grpc, lobby_pb2_grpc
 from agora.version import software
 from env_server import lobby
-from env_server.environment_servicer import EnvironmentServicer
 from env_server.environments import add
 from env_server.environments.base import Environment, OutsourcedEnvironment
 from env_server.environments.pettingzoo.source import allow
@@ -23,6 +22,7 @@ from env_server.pool import Pool
 from env_server.rollout.collect import Workshop
 from env_server.rollout.link import AgentLink
 from env_server.rollout.servicer import RolloutServicer
+from env_server.sessions.servicer import EnvironmentServicer
 from env_server.settings import EnvironmentServerSettings
 
 NAMES = ("agora.v1.EnvironmentService", "agora.v1.RolloutService", "agora.v1.LobbyService")

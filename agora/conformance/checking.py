@@ -13,9 +13,9 @@ from agora.conformance import agent as agent_suite, env as env_suite, report
 from agora.conformance.agent.subject import Agent
 from agora.conformance.battery import BATTERY, Pair, told
 from agora.conformance.case import Case, S
-from agora.conformance.commands import CheckAgent, CheckEnv
 from agora.conformance.doors import Dialled, Door, Joining, plain_channel
 from agora.conformance.env.subject import BUILD_SECONDS, Server
+from agora.conformance.options import AgentOptions, EnvironmentOptions
 from agora.conformance.running import Outcome, chosen, run_cases
 from agora.errors import Refused, Unavailable, explain
 from agora.v1 import agent_pb2 as pb, agent_pb2_grpc, environment_pb2, environment_pb2_grpc, policy_pb2
@@ -54,7 +54,7 @@ class Report:
         report.print_report(self.title, self.notes, self.outcomes)
 
 
-async def check_agent(options: CheckAgent) -> Report:
+async def check_agent(options: AgentOptions) -> Report:
     """Run the agents' suite.
 
     Raises:
@@ -84,7 +84,7 @@ def _chosen(cases: Sequence[Case[S]], pattern: str) -> list[Case[S]]:
     return found
 
 
-async def _door(options: CheckAgent) -> Door:
+async def _door(options: AgentOptions) -> Door:
     if options.join:
         if not options.token:
             raise Refused(policy_pb2.REASON_CONFIG, "token", "the token that the agent shows", "none")
@@ -148,7 +148,7 @@ def _notes(subject: Agent) -> list[str]:
     return [note for note in (plays, refuses, f"can do {can}" if can else "names no capabilities") if note]
 
 
-async def check_env(options: CheckEnv) -> Report:
+async def check_env(options: EnvironmentOptions) -> Report:
     """Run the environment servers' suite.
 
     Raises:

@@ -12,7 +12,7 @@ from env_server.gateways.game import Part
 from env_server.rollout.collect import Workshop
 from env_server.rollout.decisions import middle
 from env_server.rollout.runner import Block
-from env_server.session import Session
+from env_server.sessions.session import Session
 
 
 class Player:

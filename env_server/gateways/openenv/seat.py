@@ -16,7 +16,7 @@ from env_server.gateways.game import Part
 from env_server.gateways.openenv.messages import Action, Json, Reset
 from env_server.gateways.openenv.values import Schema, from_json, numbers, record, schema, to_json
 from env_server.rollout.collect import Workshop
-from env_server.session import Session
+from env_server.sessions.session import Session
 
 
 class Seat:

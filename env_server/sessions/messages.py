@@ -12,7 +12,7 @@ from agora.v1 import environment_pb2 as pb, policy_pb2, tensor_pb2
 from env_server.environments import ENVIRONMENTS
 from env_server.environments.base import Environment, PayoffEnvironment, Step, Values
 from env_server.rollout.decisions import agent_specs
-from env_server.session import Session
+from env_server.sessions.session import Session
 
 
 class Wire:

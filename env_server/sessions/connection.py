@@ -15,8 +15,8 @@ from agora.v1 import environment_pb2 as pb, policy_pb2
 from agora.version import PROTOCOL_VERSION
 from env_server.environments.base import Step
 from env_server.rollout.collect import Workshop
-from env_server.session import Session
-from env_server.wire import Wire, describe
+from env_server.sessions.messages import Wire, describe
+from env_server.sessions.session import Session
 
 PIPELINED = 16
 """Requests taken in ahead of the one that is being answered."""

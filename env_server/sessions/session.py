@@ -15,10 +15,10 @@ from agora.errors import Refused
 from agora.spaces import leaves, ordered
 from agora.v1 import environment_pb2, policy_pb2, seat_pb2
 from env_server.environments.base import Environment, OutsourcedEnvironment, RestartingEnvironment, Step, Values
-from env_server.played import Played
 from env_server.rollout.collect import Workshop, key_of
 from env_server.rollout.decisions import middle
 from env_server.rollout.runner import QUICK_SECONDS
+from env_server.sessions.played import Played
 
 OPEN = Gauge("agora_sessions_open", "Sessions that drivers hold now.")
 MAX_SEED = 2**63

@@ -11,11 +11,11 @@ import numpy as np
 from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused
 from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, policy_pb2
-from env_server.connection import Connection
 from env_server.environments import ENVIRONMENTS, make
 from env_server.environments.base import Environment, PayoffEnvironment
 from env_server.rollout.collect import Workshop
-from env_server.wire import describe
+from env_server.sessions.connection import Connection
+from env_server.sessions.messages import describe
 
 
 class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
