@@ -3,7 +3,8 @@
 Each peer steps the game of ``bench.peer_rules`` as its own users do: dm_env_rpc's and OpenEnv's servers and clients,
 the four agents' rows in one message; agents as Ray actors, whichever of one actor or four is faster; and a loop over
 PettingZoo environments in one process. Ours is ``Rollout.Collect``: an environment server, an agent service in a
-process of its own, and every trajectory streamed to the caller, which none of the peers does.
+process of its own. As the peers, which keep nothing, it sends its caller what was earned (``outcomes_only``); the
+figure with every trajectory streamed to the caller stands beside it.
 ``make peers PEERS="openenv ray"`` builds what they need.
 """
 
@@ -18,6 +19,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import grpc
+
 from agora.channels import connect_blocking
 from agora.v1 import environment_pb2, rollout_pb2, rollout_pb2_grpc, seat_pb2
 from bench.asked import ROOT, Asked
@@ -29,6 +32,7 @@ TITLE = "services at 256 copies of a four-agent game, against dm_env_rpc, OpenEn
 COPIES, STEPS = 256, 100
 TARGETS = {"dm_env_rpc": 10.0, "OpenEnv": 150.0, "Ray actors": 4.0, "a PettingZoo loop in one process": 15.0}
 INFORMATION = "for information"
+WHOLE = "ours, with whole trajectories"
 Measure = Callable[[float], float]
 
 
@@ -44,22 +48,25 @@ def python(peer: str) -> Path:
     return path
 
 
-def ours(stack: ExitStack) -> Measure:
-    """Collections through an environment server and one agent service."""
+def ours(stack: ExitStack) -> tuple[Measure, Measure]:
+    """Collections through an environment server and one agent service: of outcomes, and of whole trajectories."""
     server = stack.enter_context(Service("env_server", ["--game", GAME]))
     mind = stack.enter_context(Service("bench.peer_game"))
     channel = stack.enter_context(connect_blocking(server.address))
+    return _collecting(channel, mind.address, outcomes_only=True), _collecting(channel, mind.address)
+
+
+def _collecting(channel: grpc.Channel, mind: str, *, outcomes_only: bool = False) -> Measure:
     config = json.dumps({"episode_steps": STEPS})
     request = rollout_pb2.CollectRequest(
-        run="bench", seed=1, num_blocks=1, deadline_us=10_000_000,
+        run="bench", seed=1, num_blocks=20, deadline_us=10_000_000, outcomes_only=outcomes_only,
         environment=environment_pb2.EnvironmentSpec(name="peer_game", config_json=config, num_envs=COPIES),
-        seats=[seat_pb2.Seat(agent=agent, addresses=[mind.address]) for agent in AGENTS],
+        seats=[seat_pb2.Seat(agent=agent, addresses=[mind]) for agent in AGENTS],
     )  # fmt: skip
 
     def measure(seconds: float) -> float:
         began, steps = time.perf_counter(), 0
         while time.perf_counter() < began + seconds:
-            request.num_blocks = 20
             for item in rollout_pb2_grpc.RolloutServiceStub(channel).Collect(request):
                 steps += item.segment.steps * item.segment.num_envs
         return steps / (time.perf_counter() - began)
@@ -112,13 +119,17 @@ def run(quick: bool) -> list[Row]:
     """Measure in turn."""
     repeats, seconds = (2, 1.0) if quick else (7, 3.0)
     with ExitStack() as stack:
-        mine = ours(stack)
+        mine, whole = ours(stack)
         peers = dict(
             zip(TARGETS, (make(stack) for make in (dm_env_rpc, openenv, ray_actors, pettingzoo_loop)), strict=True)
         )
         found = []
         for repeat in range(repeats + 1):
-            taken = {"ours": mine(seconds), **{name: measure(seconds) for name, measure in peers.items()}}
+            taken = {
+                "ours": mine(seconds),
+                WHOLE: whole(seconds),
+                **{name: measure(seconds) for name, measure in peers.items()},
+            }
             if repeat:
                 found.append(taken)
     rows = []
@@ -126,6 +137,6 @@ def run(quick: bool) -> list[Row]:
         ratios = [taken["ours"] / taken[name] for taken in found]
         held = statistics.median(ratios) >= target
         rows.append(Row(f"ours / {name}", ratios, "x", f">= {target:g}", held))
-    for name in ("ours", *TARGETS):
+    for name in ("ours", WHOLE, *TARGETS):
         rows.append(Row(name, [taken[name] for taken in found], "steps/s", INFORMATION, True))
     return rows

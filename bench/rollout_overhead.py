@@ -79,7 +79,7 @@ async def play_here(environment: Environment, minds: Minds, block: Block) -> Tra
     """The rollout loop without threads or frames."""
     copies = np.arange(environment.num_envs, dtype=np.uint32)
     step = environment.reset(block.environment_seed, copies)
-    recorder = Recorder(block.number, copies, [step])
+    recorder = Recorder(block.number, copies, before=[step])
     for number in range(ROUNDS):
         rows = awaited_rows(step)
         answers = await minds.decide(number, step, rows)

@@ -114,6 +114,7 @@ class _Table:
             deadline_us=int(game.deadline * 1e6),
             fallback=pb.FALLBACK_ENVIRONMENT_DEFAULT,
             retries=1,
+            outcomes_only=True,
         )
         totals = {agent: np.zeros(game.copies) for agent in agents}
         with Progress(console=self._console, transient=True) as progress:

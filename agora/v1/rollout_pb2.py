@@ -27,27 +27,27 @@ from agora.v1 import seat_pb2 as agora_dot_v1_dot_seat__pb2
 from agora.v1 import tensor_pb2 as agora_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61gora/v1/rollout.proto\x12\x08\x61gora.v1\x1a\x1a\x61gora/v1/environment.proto\x1a\x13\x61gora/v1/seat.proto\x1a\x15\x61gora/v1/tensor.proto\"\xaf\x02\n\x0e\x43ollectRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12.\n\x0b\x65nvironment\x18\x02 \x01(\x0b\x32\x19.agora.v1.EnvironmentSpec\x12\x1d\n\x05seats\x18\x03 \x03(\x0b\x32\x0e.agora.v1.Seat\x12\x0c\n\x04seed\x18\x04 \x01(\x04\x12\x13\n\x0b\x66irst_block\x18\x05 \x01(\x04\x12\x12\n\nnum_blocks\x18\x06 \x01(\r\x12\x31\n\x0b\x65xploration\x18\x07 \x01(\x0b\x32\x1c.agora.v1.CollectExploration\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x08 \x01(\x04\x12$\n\x08\x66\x61llback\x18\t \x01(\x0e\x32\x12.agora.v1.Fallback\x12\x0b\n\x03log\x18\n \x01(\x08\x12\x0f\n\x07retries\x18\x0b \x01(\r\"R\n\x12\x43ollectExploration\x12\x13\n\x0bnoise_scale\x18\x01 \x01(\x02\x12\x13\n\x0btemperature\x18\x02 \x01(\x02\x12\x12\n\nunilateral\x18\x03 \x01(\x08\"l\n\x0f\x43ollectResponse\x12$\n\x07segment\x18\x01 \x01(\x0b\x32\x11.agora.v1.SegmentH\x00\x12+\n\x07summary\x18\x02 \x01(\x0b\x32\x18.agora.v1.CollectSummaryH\x00\x42\x06\n\x04kind\"\xb4\x01\n\x07Segment\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\r\n\x05\x62lock\x18\x02 \x01(\x04\x12\r\n\x05steps\x18\x03 \x01(\r\x12\x10\n\x08num_envs\x18\x04 \x01(\r\x12\x1f\n\x05state\x18\x05 \x03(\x0b\x32\x10.agora.v1.Tensor\x12)\n\x06\x61gents\x18\x06 \x03(\x0b\x32\x19.agora.v1.AgentTrajectory\x12\x12\n\nfirst_step\x18\x07 \x01(\r\x12\x0c\n\x04last\x18\x08 \x01(\x08\"\xe9\x02\n\x0f\x41gentTrajectory\x12%\n\x0bobservation\x18\x01 \x03(\x0b\x32\x10.agora.v1.Tensor\x12%\n\x0b\x61\x63tion_mask\x18\x02 \x03(\x0b\x32\x10.agora.v1.Tensor\x12 \n\x06\x61\x63tion\x18\x03 \x03(\x0b\x32\x10.agora.v1.Tensor\x12\"\n\x08log_prob\x18\x04 \x01(\x0b\x32\x10.agora.v1.Tensor\x12 \n\x06reward\x18\x05 \x01(\x0b\x32\x10.agora.v1.Tensor\x12$\n\nterminated\x18\x06 \x01(\x0b\x32\x10.agora.v1.Tensor\x12#\n\ttruncated\x18\x07 \x01(\x0b\x32\x10.agora.v1.Tensor\x12\x1f\n\x05\x61\x63ted\x18\x08 \x01(\x0b\x32\x10.agora.v1.Tensor\x12\x11\n\tpolicy_id\x18\t \x01(\t\x12!\n\x07version\x18\n \x01(\x0b\x32\x10.agora.v1.Tensor\"\x98\x01\n\x0e\x43ollectSummary\x12\x0e\n\x06\x62locks\x18\x01 \x01(\r\x12\x19\n\x11\x65nvironment_steps\x18\x02 \x01(\x04\x12\x13\n\x0b\x64uration_us\x18\x03 \x01(\x04\x12\x15\n\rstale_answers\x18\x04 \x01(\x04\x12\x1b\n\x13substituted_actions\x18\x05 \x01(\x04\x12\x12\n\nreconnects\x18\x06 \x01(\x04*t\n\x08\x46\x61llback\x12\x18\n\x14\x46\x41LLBACK_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46\x41LLBACK_ABORT\x10\x01\x12\x18\n\x14\x46\x41LLBACK_REPEAT_LAST\x10\x02\x12 \n\x1c\x46\x41LLBACK_ENVIRONMENT_DEFAULT\x10\x03\x32R\n\x0eRolloutService\x12@\n\x07\x43ollect\x12\x18.agora.v1.CollectRequest\x1a\x19.agora.v1.CollectResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61gora/v1/rollout.proto\x12\x08\x61gora.v1\x1a\x1a\x61gora/v1/environment.proto\x1a\x13\x61gora/v1/seat.proto\x1a\x15\x61gora/v1/tensor.proto\"\xc6\x02\n\x0e\x43ollectRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12.\n\x0b\x65nvironment\x18\x02 \x01(\x0b\x32\x19.agora.v1.EnvironmentSpec\x12\x1d\n\x05seats\x18\x03 \x03(\x0b\x32\x0e.agora.v1.Seat\x12\x0c\n\x04seed\x18\x04 \x01(\x04\x12\x13\n\x0b\x66irst_block\x18\x05 \x01(\x04\x12\x12\n\nnum_blocks\x18\x06 \x01(\r\x12\x31\n\x0b\x65xploration\x18\x07 \x01(\x0b\x32\x1c.agora.v1.CollectExploration\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x08 \x01(\x04\x12$\n\x08\x66\x61llback\x18\t \x01(\x0e\x32\x12.agora.v1.Fallback\x12\x0b\n\x03log\x18\n \x01(\x08\x12\x0f\n\x07retries\x18\x0b \x01(\r\x12\x15\n\routcomes_only\x18\x0c \x01(\x08\"R\n\x12\x43ollectExploration\x12\x13\n\x0bnoise_scale\x18\x01 \x01(\x02\x12\x13\n\x0btemperature\x18\x02 \x01(\x02\x12\x12\n\nunilateral\x18\x03 \x01(\x08\"l\n\x0f\x43ollectResponse\x12$\n\x07segment\x18\x01 \x01(\x0b\x32\x11.agora.v1.SegmentH\x00\x12+\n\x07summary\x18\x02 \x01(\x0b\x32\x18.agora.v1.CollectSummaryH\x00\x42\x06\n\x04kind\"\xb4\x01\n\x07Segment\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\r\n\x05\x62lock\x18\x02 \x01(\x04\x12\r\n\x05steps\x18\x03 \x01(\r\x12\x10\n\x08num_envs\x18\x04 \x01(\r\x12\x1f\n\x05state\x18\x05 \x03(\x0b\x32\x10.agora.v1.Tensor\x12)\n\x06\x61gents\x18\x06 \x03(\x0b\x32\x19.agora.v1.AgentTrajectory\x12\x12\n\nfirst_step\x18\x07 \x01(\r\x12\x0c\n\x04last\x18\x08 \x01(\x08\"\xe9\x02\n\x0f\x41gentTrajectory\x12%\n\x0bobservation\x18\x01 \x03(\x0b\x32\x10.agora.v1.Tensor\x12%\n\x0b\x61\x63tion_mask\x18\x02 \x03(\x0b\x32\x10.agora.v1.Tensor\x12 \n\x06\x61\x63tion\x18\x03 \x03(\x0b\x32\x10.agora.v1.Tensor\x12\"\n\x08log_prob\x18\x04 \x01(\x0b\x32\x10.agora.v1.Tensor\x12 \n\x06reward\x18\x05 \x01(\x0b\x32\x10.agora.v1.Tensor\x12$\n\nterminated\x18\x06 \x01(\x0b\x32\x10.agora.v1.Tensor\x12#\n\ttruncated\x18\x07 \x01(\x0b\x32\x10.agora.v1.Tensor\x12\x1f\n\x05\x61\x63ted\x18\x08 \x01(\x0b\x32\x10.agora.v1.Tensor\x12\x11\n\tpolicy_id\x18\t \x01(\t\x12!\n\x07version\x18\n \x01(\x0b\x32\x10.agora.v1.Tensor\"\x98\x01\n\x0e\x43ollectSummary\x12\x0e\n\x06\x62locks\x18\x01 \x01(\r\x12\x19\n\x11\x65nvironment_steps\x18\x02 \x01(\x04\x12\x13\n\x0b\x64uration_us\x18\x03 \x01(\x04\x12\x15\n\rstale_answers\x18\x04 \x01(\x04\x12\x1b\n\x13substituted_actions\x18\x05 \x01(\x04\x12\x12\n\nreconnects\x18\x06 \x01(\x04*t\n\x08\x46\x61llback\x12\x18\n\x14\x46\x41LLBACK_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46\x41LLBACK_ABORT\x10\x01\x12\x18\n\x14\x46\x41LLBACK_REPEAT_LAST\x10\x02\x12 \n\x1c\x46\x41LLBACK_ENVIRONMENT_DEFAULT\x10\x03\x32R\n\x0eRolloutService\x12@\n\x07\x43ollect\x12\x18.agora.v1.CollectRequest\x1a\x19.agora.v1.CollectResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'agora.v1.rollout_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FALLBACK']._serialized_start=1310
-  _globals['_FALLBACK']._serialized_end=1426
+  _globals['_FALLBACK']._serialized_start=1333
+  _globals['_FALLBACK']._serialized_end=1449
   _globals['_COLLECTREQUEST']._serialized_start=109
-  _globals['_COLLECTREQUEST']._serialized_end=412
-  _globals['_COLLECTEXPLORATION']._serialized_start=414
-  _globals['_COLLECTEXPLORATION']._serialized_end=496
-  _globals['_COLLECTRESPONSE']._serialized_start=498
-  _globals['_COLLECTRESPONSE']._serialized_end=606
-  _globals['_SEGMENT']._serialized_start=609
-  _globals['_SEGMENT']._serialized_end=789
-  _globals['_AGENTTRAJECTORY']._serialized_start=792
-  _globals['_AGENTTRAJECTORY']._serialized_end=1153
-  _globals['_COLLECTSUMMARY']._serialized_start=1156
-  _globals['_COLLECTSUMMARY']._serialized_end=1308
-  _globals['_ROLLOUTSERVICE']._serialized_start=1428
-  _globals['_ROLLOUTSERVICE']._serialized_end=1510
+  _globals['_COLLECTREQUEST']._serialized_end=435
+  _globals['_COLLECTEXPLORATION']._serialized_start=437
+  _globals['_COLLECTEXPLORATION']._serialized_end=519
+  _globals['_COLLECTRESPONSE']._serialized_start=521
+  _globals['_COLLECTRESPONSE']._serialized_end=629
+  _globals['_SEGMENT']._serialized_start=632
+  _globals['_SEGMENT']._serialized_end=812
+  _globals['_AGENTTRAJECTORY']._serialized_start=815
+  _globals['_AGENTTRAJECTORY']._serialized_end=1176
+  _globals['_COLLECTSUMMARY']._serialized_start=1179
+  _globals['_COLLECTSUMMARY']._serialized_end=1331
+  _globals['_ROLLOUTSERVICE']._serialized_start=1451
+  _globals['_ROLLOUTSERVICE']._serialized_end=1533
 # @@protoc_insertion_point(module_scope)

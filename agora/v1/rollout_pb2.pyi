@@ -75,6 +75,7 @@ class CollectRequest(_message.Message):
     FALLBACK_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
     RETRIES_FIELD_NUMBER: _builtins.int
+    OUTCOMES_ONLY_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     """The run it belongs to: part of the log's path and of every row. Letters, digits, '.', '_' and '-'."""
     seed: _builtins.int
@@ -92,6 +93,10 @@ class CollectRequest(_message.Message):
     retries: _builtins.int
     """How often a frame that was not answered within the deadline is asked again, each time for as long, before the
     fallback; at most 100.
+    """
+    outcomes_only: _builtins.bool
+    """Send what was earned, and nothing that only learners need: segments come without state, observations, masks and
+    actions. The log, if asked for, has everything all the same.
     """
     @_builtins.property
     def environment(self) -> _environment_pb2.EnvironmentSpec:
@@ -119,10 +124,11 @@ class CollectRequest(_message.Message):
         fallback: Global___Fallback.ValueType = ...,
         log: _builtins.bool = ...,
         retries: _builtins.int = ...,
+        outcomes_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "exploration", b"exploration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_us", b"deadline_us", "environment", b"environment", "exploration", b"exploration", "fallback", b"fallback", "first_block", b"first_block", "log", b"log", "num_blocks", b"num_blocks", "retries", b"retries", "run", b"run", "seats", b"seats", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_us", b"deadline_us", "environment", b"environment", "exploration", b"exploration", "fallback", b"fallback", "first_block", b"first_block", "log", b"log", "num_blocks", b"num_blocks", "outcomes_only", b"outcomes_only", "retries", b"retries", "run", b"run", "seats", b"seats", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -187,7 +187,8 @@ class Collection:
         copies = np.arange(request.environment.num_envs, dtype=np.uint32)
         ports = ports_for(self.environment, self._policies, exploration, copies)
         minds = RemoteMinds(links, ports, copies, number, self._timeout, request.retries)
-        block = Block(request.seed, number, abort=self._aborts, defaults=self._defaults)
+        unseen = request.outcomes_only and self._log is None
+        block = Block(request.seed, number, abort=self._aborts, defaults=self._defaults, outcomes_only=unseen)
         trajectory = await play_block(self.environment, copies, minds, block, self._workshop.workers)
         self.summary.substituted_actions += block.substituted
         return trajectory

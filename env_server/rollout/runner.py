@@ -56,6 +56,7 @@ class Block:
         number: of the block.
         abort: whether a failed decision ends the block; otherwise another action stands in.
         defaults: whether that is the environment's own (a ``DefaultingEnvironment``), and not the agent's last one.
+        outcomes_only: whether what was seen is not kept.
         substituted: actions that the fallback supplied so far.
     """
 
@@ -63,6 +64,7 @@ class Block:
     number: int
     abort: bool = True
     defaults: bool = False
+    outcomes_only: bool = False
     substituted: int = field(default=0)
 
     @property
@@ -87,9 +89,9 @@ async def play_block(
         Refused: a decision failed and ``block.abort`` is set.
     """
     loop = asyncio.get_running_loop()
-    recorder = Recorder(block.number, copies)
+    recorder = Recorder(block.number, copies, block.outcomes_only)
     step = await loop.run_in_executor(workers, environment.reset, block.environment_seed, copies)
-    recorder.before.append(step)
+    recorder.see(step)
     quick, waits = False, isinstance(environment, OutsourcedEnvironment)
     for number in itertools.count():
         if not step.awaited.any():
@@ -102,7 +104,7 @@ async def play_block(
         step = environment.step(actions) if quick else await loop.run_in_executor(workers, environment.step, actions)
         quick = not waits and time.perf_counter() - started < QUICK_SECONDS
         recorder.decisions.append(decisions)
-        recorder.before.append(step)
+        recorder.see(step)
     return recorder.finish()
 
 

@@ -20,8 +20,15 @@ _Segment, _Agent = pb.Segment, pb.AgentTrajectory
 class SegmentEncoder:
     """Encodes the blocks of one collection."""
 
-    def __init__(self, run: str, environment: Environment) -> None:
-        self._run = run
+    def __init__(self, run: str, environment: Environment, *, outcomes_only: bool = False) -> None:
+        """Prepare.
+
+        Args:
+            run: the run's name.
+            environment: what is played.
+            outcomes_only: whether what was seen and done is left out.
+        """
+        self._run, self._outcomes_only = run, outcomes_only
         self._state = leaves(environment.state_space)
         self._spaces = [
             (leaves(environment.observation_spaces[agent]), leaves(environment.action_spaces[agent]))
@@ -45,23 +52,34 @@ class SegmentEncoder:
             last=last,
         ).SerializeToString()
         chunks: list[Chunk] = [head]
-        length = len(head) + _write_leaves(chunks, _Segment.STATE_FIELD_NUMBER, part.state, self._state)
+        length = len(head)
+        if not self._outcomes_only:
+            length += _write_leaves(chunks, _Segment.STATE_FIELD_NUMBER, part.state, self._state)
         for agent, (seen, done) in zip(part.agents, self._spaces, strict=True):
             body: list[Chunk] = []
-            size = _write_agent(body, agent, seen, done)
+            size = _write_outcomes(body, agent)
+            if not self._outcomes_only:
+                size += _write_seen_and_done(body, agent, seen, done)
             before = opening(_Segment.AGENTS_FIELD_NUMBER, size)
             chunks += (before, *body)
             length += len(before) + size
         return b"".join((opening(pb.CollectResponse.SEGMENT_FIELD_NUMBER, length), *chunks))
 
 
-def _write_agent(chunks: list[Chunk], agent: AgentTrajectory, seen: Sequence[Leaf], done: Sequence[Leaf]) -> int:
-    head = _Agent(policy_id=agent.policy_id).SerializeToString()
-    chunks.append(head)
-    length = len(head) + _write_leaves(chunks, _Agent.OBSERVATION_FIELD_NUMBER, agent.observation, seen)
+def _write_seen_and_done(
+    chunks: list[Chunk], agent: AgentTrajectory, seen: Sequence[Leaf], done: Sequence[Leaf]
+) -> int:
+    length = _write_leaves(chunks, _Agent.OBSERVATION_FIELD_NUMBER, agent.observation, seen)
     length += _write_leaves(chunks, _Agent.ACTION_FIELD_NUMBER, agent.action, done)
     if agent.action_mask:
         length += _write_leaves(chunks, _Agent.ACTION_MASK_FIELD_NUMBER, agent.action_mask, done)
+    return length
+
+
+def _write_outcomes(chunks: list[Chunk], agent: AgentTrajectory) -> int:
+    head = _Agent(policy_id=agent.policy_id).SerializeToString()
+    chunks.append(head)
+    length = len(head)
     for field, array in (
         (_Agent.LOG_PROB_FIELD_NUMBER, agent.log_prob),
         (_Agent.REWARD_FIELD_NUMBER, agent.reward),

@@ -37,7 +37,7 @@ class RolloutServicer:
     async def collect(self, request: pb.CollectRequest, context: Any) -> AsyncIterator[bytes]:
         """Play blocks and stream them; every item is a ``CollectResponse``."""
         collection = await Collection.prepare(request, self._workshop)
-        encoder = SegmentEncoder(request.run, collection.environment)
+        encoder = SegmentEncoder(request.run, collection.environment, outcomes_only=request.outcomes_only)
         async for trajectory in _ahead(collection.play()):
             for first, end in _parts(trajectory):
                 yield encoder.encode(trajectory.part(first, end), first, end == trajectory.steps)

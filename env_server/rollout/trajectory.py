@@ -142,12 +142,20 @@ def _scatter(values: Array, rows: NDArray[np.intp], copies: int) -> Array:
 
 @dataclass
 class Recorder:
-    """Collects a block's steps."""
+    """Collects a block's steps; with ``outcomes_only`` without what was seen in them, whose memory is free again."""
 
     block: int
     copies: NDArray[np.uint32]
+    outcomes_only: bool = False
     before: list[Step] = field(default_factory=list)
     decisions: list[list[AgentDecisions]] = field(default_factory=list)
+
+    def see(self, step: Step) -> None:
+        """Add what all copies show."""
+        if self.outcomes_only:
+            nothing = [dict[str, Array]()] * len(step.observations)
+            step = Step(nothing, {}, step.rewards, step.terminated, step.truncated, step.awaited)
+        self.before.append(step)
 
     def finish(self) -> Trajectory:
         """Everything recorded, along a leading axis of time."""

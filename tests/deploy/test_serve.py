@@ -76,6 +76,30 @@ def test_a_seat_may_be_a_service_that_runs_already():
             assert len(offer.children()) == 1
 
 
+def test_an_agent_may_dial_in_to_a_seat(tmp_path):
+    listen, tokens = free_address(), tmp_path / "tokens.yaml"
+    tokens.write_text("visitor: a-word\n")
+    tokens.chmod(0o600)
+    program = (
+        "from agora import Agent, serve\n"
+        "class Cautious(Agent):\n"
+        "    def act(self, observation, legal):\n"
+        "        return observation['last_round_all_prices'].mean(axis=1)\n"
+        f"serve(Cautious(), join={listen!r}, name='visitor', token='a-word')\n"
+    )
+    seat = ("--seat", "station_2=lobby:visitor", "--lobby-tokens", str(tokens))
+    with Offer(*SHORT, *seat, "--agent", "station_0", "--listen", listen) as offer:
+        visitor = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+        try:
+            line = re.search(r"env = (gym_env\(.*)", offer.said).group(1)
+            with eval(line, {"gym_env": gym_env}) as env:
+                env.reset(seed=7)
+                assert [env.step(env.action_space.sample())[3] for _ in range(3)] == [False, False, True]
+        finally:
+            visitor.kill()
+            visitor.wait()
+
+
 @pytest.mark.parametrize("victim", ["env_server", "agent_services"])
 def test_a_child_that_dies_is_told_and_ends_it_with_1(victim):
     with Offer(*SHORT) as offer:

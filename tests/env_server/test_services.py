@@ -109,6 +109,25 @@ def test_a_trajectory_is_what_the_environment_says(server, minds):
             assert (from_tensor(agent.acted) == 1).all()
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_outcomes_alone_are_the_same_outcomes(server, minds, log_directory, log):
+    message = request(minds, run=f"outcomes-{log}", log=log)
+    whole, told = collect(server, message)
+    message.outcomes_only = True
+    lean, briefly = collect(server, message)
+    assert briefly.environment_steps == told.environment_steps and len(lean) == len(whole) == 2
+    for full, outcome in zip(whole, lean, strict=True):
+        assert full.state and not outcome.state
+        for everything, earned in zip(full.agents, outcome.agents, strict=True):
+            assert everything.observation and not (earned.observation or earned.action)
+            for field in ("reward", "terminated", "truncated", "acted", "log_prob", "version", "policy_id"):
+                assert getattr(earned, field) == getattr(everything, field)
+    if log:
+        files = f"'{log_directory}/outcomes-True-*.parquet'"
+        missing = f'select count(*) from {files} where "state.last_round_all_prices" is null'
+        assert duckdb.sql(missing).fetchall() == [(0,)]
+
+
 def test_repeating_a_request_changes_nothing_and_doubles_nothing(server, minds, log_directory):
     exploring = pb.CollectExploration(noise_scale=0.1, unilateral=True)
     message = request(minds, run="again", log=True, exploration=exploring)
