@@ -67,7 +67,7 @@ class Remote:
         request = pb.CollectRequest(
             environment=environment_pb2.EnvironmentSpec(name="scml", config_json=settings, num_envs=self.worlds),
             seats=seats, seed=0, first_block=block, num_blocks=1, deadline_us=int(deadline * 1e6),
-            fallback=pb.FALLBACK_ENVIRONMENT_DEFAULT, retries=1,
+            fallback=pb.FALLBACK_ENVIRONMENT_DEFAULT, retries=1, outcomes_only=True,
         )  # fmt: skip
         *_, last = self._stub.Collect(request, timeout=600)
         return last.summary
