@@ -1,14 +1,18 @@
 """One agent of a game as a Gymnasium environment, alone and in vectors, while services play the others."""
 
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from agora.clients import gym_env, vector_env
 from agora.errors import Refused
+from bench.processes import ROOT
 
 CALM = {"episode_rounds": 4, "demand_noise": False, "initial_prices": "middle"}
 NOISY = {"episode_rounds": 4}
@@ -133,15 +137,31 @@ def test_a_vector_of_a_game_of_turns_is_refused_in_words(server, randoms):
     env.close()
 
 
+WORKERS = """
+import sys
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from agora.clients import gym_env
+
+server, service, context = sys.argv[1:]
+make = lambda: gym_env(server, config={config}, agent="station_1", seats={{"*": service}})
+env = AsyncVectorEnv([make, make], context=context, autoreset_mode=AutoresetMode.SAME_STEP)
+env.reset(seed=1)
+for _ in range(5):
+    _, rewards, *_ = env.step(np.full((2, 8), 0.4, np.float32))
+    assert rewards[0] == rewards[1]
+env.close()
+"""
+
+
 @pytest.mark.parametrize("context", ["forkserver", "spawn"])
 def test_environments_live_in_worker_processes(server, middles, context):
-    make = lambda: gym_env(server, config=CALM, agent="station_1", seats={"*": middles})  # noqa: E731
-    env = AsyncVectorEnv([make, make], context=context, autoreset_mode=AutoresetMode.SAME_STEP)
-    env.reset(seed=1)
-    for _ in range(5):
-        _, rewards, *_ = env.step(np.full((2, 8), 0.4, np.float32))
-        assert rewards[0] == rewards[1]
-    env.close()
+    # In a process of its own: the server of a fork stays for as long as the process that asked for it.
+    program = WORKERS.format(config=CALM)
+    done = subprocess.run(
+        [sys.executable, "-c", program, server, middles, context], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:stable_baselines3.*")
