@@ -49,14 +49,28 @@ def main(settings: Settings) -> int:
         print(f"listen: {settings.listen}: {error.strerror}", file=sys.stderr)
         return 1
     with suppress(KeyboardInterrupt):
-        announce(listening, settings.open)
         app = create_app(settings.runs, ["*"] if settings.insecure else LOOPBACK_NAMES)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run([listening])
+        config = uvicorn.Config(app, log_level="warning", server_header=False)
+        Announcing(config, browser=settings.open).run([listening])
     return 0
 
 
+class Announcing(uvicorn.Server):
+    """Tells where it is when it answers, and when a signal ends it: one that came before could be lost."""
+
+    def __init__(self, config: uvicorn.Config, *, browser: bool) -> None:
+        super().__init__(config)
+        self._browser = browser
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then tell."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            announce(listening, self._browser)
+
+
 def announce(listening: socket.socket, browser: bool) -> None:
-    """Print the address, and open a browser there if asked to; what it asks waits until the server answers."""
+    """Print the address, and open a browser there if asked to."""
     host, port = listening.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     print(address, flush=True)
