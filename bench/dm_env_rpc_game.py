@@ -14,9 +14,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.peer_rules import ACTIONS, WIDTH, dynamics
 from env_server.environments.base import EnvironmentConfig, Step, Values
 
-WIDTH, ACTIONS = 32, 8
 GAME = "one_seat=bench.dm_env_rpc_game:OneSeat"
 
 
@@ -27,13 +27,6 @@ class OneSeatConfig(EnvironmentConfig):
     """Steps in an episode."""
     cut: bool = True
     """Whether episodes are cut off at their end, or end by the rules."""
-
-
-def dynamics(seen: NDArray[np.float32], actions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What follows, float32 (B, 32), from what was seen and done, float32 (B, 8)."""
-    following = seen * np.float32(0.9)
-    following[:, :ACTIONS] += actions * np.float32(0.1)
-    return following
 
 
 class OneSeat:

@@ -21,7 +21,8 @@ from google.rpc import code_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from bench.dm_env_rpc_game import ACTIONS, WIDTH, OneSeat, OneSeatConfig
+from bench.dm_env_rpc_game import OneSeat, OneSeatConfig
+from bench.peer_rules import ACTIONS, WIDTH
 
 STREAMS = 80
 SERVICE = "dm_env_rpc.v1.Environment"
