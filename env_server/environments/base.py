@@ -105,6 +105,18 @@ class Environment(Protocol):
         ...
 
 
+def check_reset(seed: int, copies: NDArray[np.uint32], num_envs: int) -> None:
+    """Refuse what ``Environment.reset`` does not take.
+
+    Raises:
+        ValueError: a seed out of range, or not the numbers of ``num_envs`` copies.
+    """
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed: expected 0 <= seed < 2**63, got {seed}")
+    if copies.shape != (num_envs,) or copies.dtype != np.uint32:
+        raise ValueError(f"copies: expected uint32 ({num_envs},), got {copies.dtype} {copies.shape}")
+
+
 @runtime_checkable
 class PayoffEnvironment(Protocol):
     """A game whose payoff at a joint action can be evaluated without an episode (stage games)."""

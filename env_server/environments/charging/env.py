@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from agora.randomness import normal_rows, uniform_rows
-from env_server.environments.base import EnvironmentConfig, Step, Values
+from env_server.environments.base import EnvironmentConfig, Step, Values, check_reset
 from env_server.environments.charging import flows as kernel
 from env_server.environments.charging.config import ChargingConfig
 from env_server.environments.charging.facts import facts
@@ -85,10 +85,7 @@ class Charging:
         Raises:
             ValueError: seed or copies are not as the protocol says.
         """
-        if not 0 <= seed < 2**63:
-            raise ValueError(f"seed: expected 0 <= seed < 2**63, got {seed}")
-        if copies.shape != (self.num_envs,) or copies.dtype != np.uint32:
-            raise ValueError(f"copies: expected uint32 ({self.num_envs},), got {copies.dtype} {copies.shape}")
+        check_reset(seed, copies, self.num_envs)
         self._seed, self._copies, self._round = seed, copies.copy(), 0
         shape = (self.num_envs, self.num_stations, self.num_periods)
         if self.config.initial_prices == "middle":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agora.errors import Refused
 from agora.spaces import Leaf, Space, leaves
 from agora.v1 import policy_pb2
-from env_server.environments.base import Array, EnvironmentConfig, Step, Values
+from env_server.environments.base import Array, EnvironmentConfig, Step, Values, check_reset
 from env_server.environments.pettingzoo.blueprint import Blueprint, draw, space_of
 from env_server.environments.pettingzoo.chunk import Recipe
 from env_server.environments.pettingzoo.config import PettingZooConfig
@@ -102,10 +102,7 @@ class PettingZoo:
 
     def restart(self, seed: int, copies: NDArray[np.uint32], rows: NDArray[np.intp]) -> Step:
         """Start new episodes in some copies (see ``RestartingEnvironment``); raises as ``reset`` does."""
-        if not 0 <= seed < 2**63:
-            raise ValueError(f"seed: expected 0 <= seed < 2**63, got {seed}")
-        if copies.shape != (self.num_envs,) or copies.dtype != np.uint32:
-            raise ValueError(f"copies: expected uint32 ({self.num_envs},), got {copies.dtype} {copies.shape}")
+        check_reset(seed, copies, self.num_envs)
         with self._one_at_a_time:
             self._now = None
             self._now = step = self._show(self._fleet.reset(seed, copies, rows))

@@ -17,7 +17,7 @@ from agora.negotiation.ledger import Mode
 from agora.negotiation.wire import NOBODY, slots_of
 from agora.randomness import generator
 from agora.spaces import Leaf, leaves
-from env_server.environments.base import EnvironmentConfig, Step, Values
+from env_server.environments.base import EnvironmentConfig, Step, Values, check_reset
 from env_server.environments.scml.config import SERVICE, ScmlConfig
 from env_server.environments.scml.fleet import Fleet
 from env_server.environments.scml.records import Now, Records
@@ -97,10 +97,7 @@ class Scml:
             Refused: the engine is not installed (UNSUPPORTED), a policy is not known to it (CONFIG), or a process that
                 plays worlds is gone or hangs (UNREACHABLE, retryable: the next reset starts another).
         """
-        if not 0 <= seed < 2**63:
-            raise ValueError(f"seed: expected 0 <= seed < 2**63, got {seed}")
-        if copies.shape != (self.num_envs,) or copies.dtype != np.uint32:
-            raise ValueError(f"copies: expected uint32 ({self.num_envs},), got {copies.dtype} {copies.shape}")
+        check_reset(seed, copies, self.num_envs)
         self._now = None
         worlds = [self._world(place, seed, int(copy)) for place, copy in enumerate(copies)]
         self._now = now = Now.begin(self._fleet.start(worlds, open_run(self.config)))
