@@ -55,7 +55,6 @@ class Guest:
             self.cancel()
         if self.ended:
             raise Unavailable(PREFIX + self.name, "the agent left")
-        # Whoever writes fills the same message again for the next step, perhaps before gRPC sends this one.
         self._asked.put_nowait(pb.JoinResponse(request=request))
 
     async def read(self) -> agent_pb2.ActResponse | None:

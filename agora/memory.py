@@ -1,8 +1,7 @@
 """Memory that is kept instead of being given back and fetched again with every step.
 
 glibc takes blocks above 128 KiB from the kernel and gives them back when they are freed, and it hands back the end of
-its heap. Every page is then faulted in again, frame by frame and block by block: where a fault is slow (virtual
-machines), that takes longer than all computing.
+its heap. Every page is then faulted in again, frame by frame and block by block, which is slow in virtual machines.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How gRPC waits for messages in the processes of this project.
 
 gRPC's event engine hands every message from its own threads to the one that waits for it. Without it the waiting thread
-polls the socket itself, and a round trip takes two thirds of the time (``python -m bench full_stack``). Processes that
+polls the socket itself: a bare step takes four fifths of the time (``python -m bench full_stack``). Processes that
 may fork, such as training loops with clients in them, keep gRPC as it is: forking under this setting can crash.
 """
 

@@ -1,8 +1,7 @@
 """Protobuf's wire format by hand, for the two messages of every step.
 
-A message's own serializer takes 30 times as long as a copy once a message is larger than 128 KiB, and filling messages
-field by field costs as much as deciding does. What does not change from step to step is encoded once, as messages; the
-tensors' bytes are put between with one copy. https://protobuf.dev/programming-guides/encoding
+Messages are filled field by field, and their serializer builds large ones in memory that it fetches anew. What does not
+change from step to step is encoded once here, as messages; the tensors' bytes are put between with one copy. https://protobuf.dev/programming-guides/encoding
 """
 
 from __future__ import annotations
