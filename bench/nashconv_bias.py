@@ -18,12 +18,12 @@ from scipy.optimize import Bounds, differential_evolution
 from bench.report import Row
 from env_server.environments.base import Step
 from env_server.environments.charging import Charging, ChargingConfig
-from trainer.algorithms import make_learner
-from trainer.algorithms.base import Learner
-from trainer.equilibrium import Verification
 from trainer.segments import AgentSegment, Segment
 from trainer.spec import GameSpec
-from trainer.verify import check_equilibrium
+from trainer.stage import make_learner
+from trainer.stage.base import Learner
+from trainer.stage.equilibrium import Verification
+from trainer.stage.verify import check_equilibrium
 
 TITLE = "verified over estimated NashConv, and verdicts of convergence against an independent search"
 
@@ -221,6 +221,7 @@ def _part(steps: Sequence[Step], actions: NDArray[np.float32], explores: NDArray
     return AgentSegment(
         observation={path: np.stack([step.observations[agent][path] for step in steps]) for path in seen},
         action={"": actions},
+        action_mask={},
         log_prob=np.broadcast_to(np.where(explores, -1.0, 0.0).astype(np.float32), shape),
         reward=np.stack([step.rewards[:, agent] for step in steps[1:]]),
         terminated=np.stack([step.terminated[:, agent] for step in steps[1:]]),

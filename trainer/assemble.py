@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 from agora.errors import Refused
 from agora.v1 import policy_pb2
-from trainer.algorithms import make_learner
 from trainer.checkpoint import next_epoch
 from trainer.collector import Collector
-from trainer.loop import Training
-from trainer.payoff import RemotePayoff
 from trainer.publisher import Publisher
 from trainer.registry.client import RegistryClient
 from trainer.settings import TrainingSettings
+from trainer.stage import make_learner
+from trainer.stage.loop import Training
+from trainer.stage.payoff import RemotePayoff
 from trainer.tracker import Tracker
 
 

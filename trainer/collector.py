@@ -6,13 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import grpc
 
 from agora.channels import connect
 from agora.errors import AgoraError, Refused, Unavailable, explain
 from agora.v1 import environment_pb2, environment_pb2_grpc, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc
+from trainer.exploration import Explore
 from trainer.segments import Segment
 from trainer.spec import GameSpec
 
@@ -20,19 +20,6 @@ log = logging.getLogger(__name__)
 
 Version = tuple[int, int]
 RETRY_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class Explore:
-    """How agents depart from their greedy actions.
-
-    Attributes:
-        noise_scale: standard deviation of Gaussian noise, as a share of the action's bounds.
-        unilateral: one agent per copy explores, the others act greedily.
-    """
-
-    noise_scale: float
-    unilateral: bool = False
 
 
 class Collector:
@@ -147,6 +134,7 @@ class Collector:
                 seat.policy.CopyFrom(policy_pb2.PolicyReference(policy_id=agent, exact_version=exact))
         if explore is not None:
             request.exploration.noise_scale = explore.noise_scale
+            request.exploration.epsilon = explore.epsilon
             request.exploration.unilateral = explore.unilateral
         return request
 

@@ -3,10 +3,12 @@
 The models of one architecture differ only in their weights, so the graph is built once and each version only swaps
 them. Only the standard operator set is used, and weights are inside the model.
 
-====================  ================  ==================================================================
-input ``PATH``        (B, ...) float32  an observation leaf; ``observation`` where the space is one leaf
-output ``mean``       (B, A) float32    the deterministic action, in the action's own units
-====================  ================  ==================================================================
+====================  ==================  ===============================================================
+input ``PATH``        (B, ...)            an observation leaf; ``observation`` where the space is one leaf
+output ``mean``       (B, A) float32      a box: the deterministic action, in its own units
+output ``log_std``    (B, A) float32      a box with a Gaussian policy: logarithm of its standard deviation
+output ``logits``     (B, C) float32      choices
+====================  ==================  ===============================================================
 """
 
 from __future__ import annotations
@@ -20,11 +22,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from trainer.algorithms.base import Learner
-from trainer.algorithms.layout import Layout
+from trainer.actor import Actor
 from trainer.networks import Activation
-
-Layers = Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 OPSET, IR_VERSION = 17, 10
 TOLERANCE: Final = 1e-5
@@ -34,67 +33,99 @@ OBSERVED_SPREAD: Final = 4.0
 
 
 class ActorExporter:
-    """Exports actors; keeps the graph of the architecture that it saw last."""
+    """Exports actors; keeps the graphs of the architectures that it saw."""
 
     def __init__(self) -> None:
-        self._template: onnx.ModelProto | None = None
-        self._key: object = None
+        self._templates: dict[object, onnx.ModelProto] = {}
 
-    def export_all(self, learner: Learner) -> list[bytes]:
-        """The model of every agent's actor, checked against the learner's own actions on random observations.
+    def export_all(self, actors: Sequence[Actor]) -> list[bytes]:
+        """The model of every actor, checked against the actor in double precision on random observations.
 
         Raises:
-            ValueError: a model's actions differ from the learner's by more than 1e-5.
+            ValueError: a model's outputs differ from the actor's by more than 1e-5 of their size.
         """
-        layout = learner.layout
-        seen = [_random_observation(layout, agent) for agent in range(layout.agents)]
-        expected = learner.act(seen)
         models = []
-        for agent in range(layout.agents):
-            model = self._build(layout, learner.actor_layers(agent), learner.config.activation)
-            _check(model, seen[agent], expected[:, agent], agent)
+        for number, actor in enumerate(actors):
+            model = self._build(actor)
+            _check(model, actor, number)
             models.append(model)
         return models
 
-    def _build(self, layout: Layout, layers: Layers, activation: Activation) -> bytes:
-        inputs = [(leaf.path, leaf.shape) for leaf in layout.observation]
-        shapes = [weight.shape for weight, _ in layers]
-        key = (inputs, layout.low.tobytes(), layout.high.tobytes(), shapes, activation)
-        if self._template is None or self._key != key:
-            self._template, self._key = graph(layout, layers, activation), key
-        held = {tensor.name: tensor for tensor in self._template.graph.initializer}
-        for number, (weight, bias) in enumerate(layers):
-            held[f"weight_{number}"].raw_data = np.ascontiguousarray(weight, "<f4").tobytes()
-            held[f"bias_{number}"].raw_data = np.ascontiguousarray(bias, "<f4").tobytes()
-        return self._template.SerializeToString(deterministic=True)
+    def _build(self, actor: Actor) -> bytes:
+        template = self._templates.setdefault(_architecture(actor), graph(actor))
+        held = {tensor.name: tensor for tensor in template.graph.initializer}
+        for name, value in _weights(actor).items():
+            held[name].raw_data = np.ascontiguousarray(value, "<f4").tobytes()
+        return template.SerializeToString(deterministic=True)
 
 
-def graph(layout: Layout, layers: Layers, activation: Activation) -> onnx.ModelProto:
-    """The model of one actor: leaves side by side, dense layers, sigmoid, the action's bounds."""
+def _architecture(actor: Actor) -> object:
+    inputs = tuple((leaf.path, leaf.shape, leaf.dtype.str) for leaf in actor.observation)
+    shapes = tuple(weight.shape for weight, _ in actor.layers)
+    bounds = (actor.low.tobytes(), actor.width.tobytes()) if actor.bounded else None
+    return inputs, shapes, actor.activation, actor.output, bounds, actor.log_std is None
+
+
+def _weights(actor: Actor) -> dict[str, NDArray[np.float32]]:
+    """What differs from version to version."""
+    found = {} if actor.log_std is None else {"spread": actor.log_std[None]}
+    for number, (weight, bias) in enumerate(actor.layers):
+        found |= {f"weight_{number}": weight, f"bias_{number}": bias}
+    return found
+
+
+def graph(actor: Actor) -> onnx.ModelProto:
+    """The model of one actor: leaves side by side, dense layers, and where it is bounded a sigmoid onto the bounds."""
     nodes: list[onnx.NodeProto] = []
-    inputs, flat = [], []
-    for number, leaf in enumerate(layout.observation):
-        name = leaf.path or "observation"
-        inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *leaf.shape]))
-        nodes.append(helper.make_node("Flatten", [name], [f"flat_{number}"], axis=1))
-        flat.append(f"flat_{number}")
-    nodes.append(helper.make_node("Concat", flat, ["hidden_0"], axis=1))
-    constants = {"low": layout.low, "width": layout.high - layout.low}
-    for number, (weight, bias) in enumerate(layers):
-        constants |= {f"weight_{number}": weight, f"bias_{number}": bias}
+    inputs = _read(actor, nodes)
+    constants = _weights(actor)
+    last = len(actor.layers) - 1
+    for number in range(last + 1):
         names = [f"hidden_{number}", f"weight_{number}", f"bias_{number}"]
-        nodes.append(helper.make_node("Gemm", names, [f"linear_{number}"]))
-        if number < len(layers) - 1:
-            nodes += _activation(activation, f"linear_{number}", f"hidden_{number + 1}")
-    nodes.append(helper.make_node("Sigmoid", [f"linear_{len(layers) - 1}"], ["share"]))
-    nodes.append(helper.make_node("Mul", ["share", "width"], ["above"]))
-    nodes.append(helper.make_node("Add", ["above", "low"], ["mean"]))
-    output = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["batch", layout.action_width])
+        target = f"linear_{number}" if number < last or actor.bounded else actor.output
+        nodes.append(helper.make_node("Gemm", names, [target]))
+        if number < last:
+            nodes += _activation(actor.activation, target, f"hidden_{number + 1}")
+    if actor.bounded:
+        constants |= {"low": actor.low, "width": actor.width}
+        nodes.append(helper.make_node("Sigmoid", [f"linear_{last}"], ["share"]))
+        nodes.append(helper.make_node("Mul", ["share", "width"], ["above"]))
+        nodes.append(helper.make_node("Add", ["above", "low"], [actor.output]))
+    outputs = [actor.output]
+    if actor.log_std is not None:
+        constants["nothing"] = np.zeros((), np.float32)
+        nodes.append(helper.make_node("Mul", [actor.output, "nothing"], ["rows"]))
+        nodes.append(helper.make_node("Add", ["rows", "spread"], ["log_std"]))
+        outputs.append("log_std")
+    size = actor.layers[-1][0].shape[1]
+    described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name in outputs]
     tensors = [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in constants.items()]
-    built = helper.make_graph(nodes, "actor", inputs, [output], tensors)
+    built = helper.make_graph(nodes, "actor", inputs, described, tensors)
     model = helper.make_model(built, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _read(actor: Actor, nodes: list[onnx.NodeProto]) -> list[onnx.ValueInfoProto]:
+    """Inputs of all leaves; adds the nodes that put them side by side as ``hidden_0``."""
+    inputs, flat = [], []
+    for number, leaf in enumerate(actor.observation):
+        name = leaf.path or "observation"
+        kind = helper.np_dtype_to_tensor_dtype(leaf.dtype)
+        inputs.append(helper.make_tensor_value_info(name, kind, ["batch", *leaf.shape]))
+        if leaf.dtype != np.float32:
+            nodes.append(helper.make_node("Cast", [name], [f"cast_{number}"], to=TensorProto.FLOAT))
+            name = f"cast_{number}"
+        if leaf.shape:
+            nodes.append(helper.make_node("Flatten", [name], [f"flat_{number}"], axis=1))
+        else:
+            nodes.append(helper.make_node("Reshape", [name, "column"], [f"flat_{number}"]))
+        flat.append(f"flat_{number}")
+    if any(not leaf.shape for leaf in actor.observation):
+        column = numpy_helper.from_array(np.array([-1, 1], np.int64))
+        nodes.insert(0, helper.make_node("Constant", [], ["column"], value=column))
+    nodes.append(helper.make_node("Concat", flat, ["hidden_0"], axis=1))
+    return inputs
 
 
 def _activation(activation: Activation, source: str, target: str) -> list[onnx.NodeProto]:
@@ -104,22 +135,24 @@ def _activation(activation: Activation, source: str, target: str) -> list[onnx.N
     return [helper.make_node("Sigmoid", [source], [gate]), helper.make_node("Mul", [source, gate], [target])]
 
 
-def _random_observation(layout: Layout, agent: int) -> Mapping[str, NDArray[Any]]:
-    draws = np.random.default_rng(agent)
+def _random_observation(actor: Actor, number: int) -> Mapping[str, NDArray[Any]]:
+    draws = np.random.default_rng(number)
     found = {}
-    for leaf in layout.observation:
-        low = np.where(np.isfinite(leaf.low), leaf.low, -OBSERVED_SPREAD)
-        high = np.minimum(np.where(np.isfinite(leaf.high), leaf.high, OBSERVED_SPREAD), low + 2 * OBSERVED_SPREAD)
-        found[leaf.path] = draws.uniform(low, high, (CHECKED_ROWS, *leaf.shape)).astype(np.float32)
+    for leaf in actor.observation:
+        low = np.maximum(leaf.low.astype(np.float64), -OBSERVED_SPREAD)
+        high = np.minimum(leaf.high.astype(np.float64), low + 2 * OBSERVED_SPREAD)
+        found[leaf.path] = draws.uniform(low, high, (CHECKED_ROWS, *leaf.shape)).astype(leaf.dtype)
     return found
 
 
-def _check(model: bytes, seen: Mapping[str, NDArray[Any]], expected: NDArray[np.float32], agent: int) -> None:
+def _check(model: bytes, actor: Actor, number: int) -> None:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     runner = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    (mean,) = runner.run(["mean"], {path or "observation": values for path, values in seen.items()})
-    error = float(np.abs(mean - expected).max()) if np.isfinite(mean).all() else float("inf")
+    seen = _random_observation(actor, number)
+    (got,) = runner.run([actor.output], {path or "observation": values for path, values in seen.items()})
+    expected = actor(seen)
+    error = float(np.abs(got - expected).max()) if np.isfinite(got).all() else float("inf")
     if error > TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ValueError(f"actor {agent}: expected ONNX actions within {TOLERANCE} of the learner's, got {error}")
+        raise ValueError(f"actor {number}: expected ONNX outputs within {TOLERANCE} of the actor's, got {error}")

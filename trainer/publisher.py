@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agora.spaces import to_proto
 from agora.v1 import policy_pb2, policy_registry_pb2 as pb
-from trainer.algorithms.base import Learner
+from trainer.actor import Actor
 from trainer.collector import Version
 from trainer.export import ActorExporter
 from trainer.registry.client import RegistryClient
@@ -33,14 +33,14 @@ class Publisher:
         self._algorithm = algorithm
         self._exporter = ActorExporter()
 
-    async def publish(self, learner: Learner, version: Version, environment_steps: int) -> None:
-        """Export all actors and publish them as ``version``.
+    async def publish(self, actors: Sequence[Actor], version: Version, environment_steps: int) -> None:
+        """Export all agents' actors and publish the learning agents' as ``version``.
 
         Raises:
             Refused: the registry has that version with other bytes, or an actor is not acceptable.
             Unavailable: the registry stayed down.
         """
-        models = await asyncio.to_thread(self._exporter.export_all, learner)
+        models = await asyncio.to_thread(self._exporter.export_all, actors)
         await asyncio.gather(
             *(
                 self._registry.publish(self._manifest(i, models[i], version, environment_steps), models[i])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agora.agents.policy import output_width
 from agora.codec import from_tensor
 from agora.errors import Refused
 from agora.spaces import Leaf, leaves
@@ -25,6 +26,7 @@ class AgentSegment:
     Attributes:
         observation: leaves (T + 1, B, ...).
         action: leaves (T, B, ...).
+        action_mask: leaves of the legal-action mask, uint8 (T, B, ...); empty where all actions are always legal.
         log_prob: float32 (T, B).
         reward: float64 (T, B).
         terminated, truncated: bool (T, B).
@@ -35,6 +37,7 @@ class AgentSegment:
 
     observation: dict[str, Array]
     action: dict[str, Array]
+    action_mask: dict[str, Array]
     log_prob: Array
     reward: Array
     terminated: Array
@@ -82,14 +85,15 @@ class Segment:
 
 def _agent(part: pb.AgentTrajectory, spec: GameSpec, index: int, shape: tuple[int, int], field: str) -> AgentSegment:
     steps, copies = shape
-    seen = leaves(spec.observation_spaces[index])
+    seen, done = leaves(spec.observation_spaces[index]), leaves(spec.action_spaces[index])
     flat = {
         name: _one(getattr(part, name), shape, f"{field}.{name}")
         for name in ("log_prob", "reward", "terminated", "truncated", "acted")
     }
     return AgentSegment(
         observation=_leaves(part.observation, seen, (steps + 1, copies), f"{field}.observation"),
-        action=_leaves(part.action, leaves(spec.action_spaces[index]), shape, f"{field}.action"),
+        action=_leaves(part.action, done, shape, f"{field}.action"),
+        action_mask=_masks(part.action_mask, done, shape, f"{field}.action_mask") if part.action_mask else {},
         policy_id=part.policy_id,
         version=_one(part.version, (*shape, 2), f"{field}.version"),
         **flat,
@@ -103,6 +107,21 @@ def _leaves(tensors: Any, members: tuple[Leaf, ...], lead: tuple[int, int], fiel
         leaf.path: _one(tensor, (*lead, *leaf.shape), f"{field}[{number}]")
         for number, (leaf, tensor) in enumerate(zip(members, tensors, strict=True))
     }
+
+
+def _masks(tensors: Any, members: tuple[Leaf, ...], lead: tuple[int, int], field: str) -> dict[str, Array]:
+    """One byte for each distribution parameter of a leaf."""
+    if len(tensors) != len(members):
+        raise Refused(policy_pb2.REASON_SHAPE, field, f"{len(members)} leaves", str(len(tensors)))
+    found = {}
+    for number, (leaf, tensor) in enumerate(zip(members, tensors, strict=True)):
+        mask = from_tensor(tensor, f"{field}[{number}]")
+        size = lead[0] * lead[1] * output_width(leaf)
+        if mask.shape[:2] != lead or mask.size != size:
+            expected = str([*lead, output_width(leaf)])
+            raise Refused(policy_pb2.REASON_SHAPE, f"{field}[{number}]", expected, str(list(mask.shape)))
+        found[leaf.path] = mask
+    return found
 
 
 def _one(tensor: Any, shape: tuple[int, ...], field: str) -> Array:

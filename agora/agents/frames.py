@@ -107,18 +107,20 @@ def read_exploration(observations: pb.Observations, rows: int) -> Explore | None
     """How to explore, None for greedy.
 
     Raises:
-        Refused: a negative or infinite scale or temperature, or not one byte a row.
+        Refused: a negative or infinite scale, temperature or epsilon, or not one byte a row.
     """
     if not observations.HasField("exploration"):
         return None
     message = observations.exploration
-    explore = Explore(message.noise_scale, message.temperature)
-    for name in ("noise_scale", "temperature"):
+    explore = Explore(message.noise_scale, message.temperature, message.epsilon)
+    for name in ("noise_scale", "temperature", "epsilon"):
         value: float = getattr(explore, name)
         if not math.isfinite(value):
             raise Refused(policy_pb2.REASON_NOT_FINITE, f"exploration.{name}", "a finite number", str(value))
         if value < 0.0:
             raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, f"exploration.{name}", ">= 0", str(value))
+    if explore.epsilon > 1.0:
+        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "exploration.epsilon", "at most 1", str(explore.epsilon))
     if message.rows:
         if len(message.rows) != rows:
             raise Refused(policy_pb2.REASON_SHAPE, "exploration.rows", f"{rows} bytes", str(len(message.rows)))

@@ -38,11 +38,13 @@ class Explore:
     Attributes:
         noise_scale: standard deviation of Gaussian noise as a share of the width of a Box leaf's bounds.
         temperature: of the softmax over logits.
+        epsilon: if positive, share of choices drawn uniformly among the legal ones; the others are greedy.
         rows: bool (n,), which rows explore; None means all.
     """
 
     noise_scale: float
     temperature: float
+    epsilon: float = 0.0
     rows: NDArray[np.bool_] | None = None
 
 
@@ -158,11 +160,30 @@ class _ChoiceLeaf:
             return self._action(picked), None
         return self._explore(logits, picked, batch, explore)
 
+    def _soft(self, logits: Floats, explore: Explore) -> Floats:
+        """Logits of the distribution that choices are drawn from."""
+        if not explore.epsilon > 0:
+            tempered: Floats = logits / np.float32(explore.temperature or 1.0)
+            return tempered
+        mixed = np.empty_like(logits)
+        for part in self.parts:
+            legal = np.isfinite(logits[:, part])
+            odds = explore.epsilon * legal / legal.sum(axis=1, keepdims=True)
+            np.put_along_axis(
+                odds,
+                logits[:, part].argmax(axis=1)[:, None],
+                (1.0 - explore.epsilon) + explore.epsilon / legal.sum(axis=1, keepdims=True),
+                axis=1,
+            )
+            with np.errstate(divide="ignore"):  # what is not legal has no odds
+                mixed[:, part] = np.log(odds)
+        return mixed
+
     def _explore(
         self, logits: Floats, picked: NDArray[np.int64], batch: Batch, explore: Explore
     ) -> tuple[Array, Floats]:
         """Gumbel-max: the argmax of logits plus Gumbel noise is a draw from their softmax."""
-        scaled = logits / np.float32(explore.temperature or 1.0)
+        scaled = self._soft(logits, explore)
         uniform = np.maximum(batch.draws.uniform(self.number, self.size), _TINY)
         noisy = scaled - np.log(-np.log(uniform))
         if explore.rows is not None:

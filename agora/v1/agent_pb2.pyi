@@ -377,6 +377,7 @@ class Exploration(_message.Message):
     NOISE_SCALE_FIELD_NUMBER: _builtins.int
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
+    EPSILON_FIELD_NUMBER: _builtins.int
     noise_scale: _builtins.float
     """Continuous leaves: standard deviation of Gaussian noise added to the action, as a share of the width of the
     action's bounds; the result is clipped to them.
@@ -385,16 +386,21 @@ class Exploration(_message.Message):
     """Discrete leaves: temperature of the softmax over logits; 0 samples as trained (temperature 1)."""
     rows: _builtins.bytes
     """Which rows explore: uint8 [n], nonzero explores; empty means all."""
+    epsilon: _builtins.float
+    """Discrete leaves: if positive, this share of decisions is drawn uniformly among the legal choices and the others are
+    greedy, whatever the temperature; at most 1.
+    """
     def __init__(
         self,
         *,
         noise_scale: _builtins.float = ...,
         temperature: _builtins.float = ...,
         rows: _builtins.bytes = ...,
+        epsilon: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["noise_scale", b"noise_scale", "rows", b"rows", "temperature", b"temperature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epsilon", b"epsilon", "noise_scale", b"noise_scale", "rows", b"rows", "temperature", b"temperature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -143,6 +143,7 @@ class CollectExploration(_message.Message):
     NOISE_SCALE_FIELD_NUMBER: _builtins.int
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     UNILATERAL_FIELD_NUMBER: _builtins.int
+    EPSILON_FIELD_NUMBER: _builtins.int
     noise_scale: _builtins.float
     """As in Exploration.noise_scale."""
     temperature: _builtins.float
@@ -151,16 +152,19 @@ class CollectExploration(_message.Message):
     """If set, in each copy only one agent explores (number: copy modulo agents) while the others act greedily, so that
     rewards show unilateral deviations.
     """
+    epsilon: _builtins.float
+    """As in Exploration.epsilon."""
     def __init__(
         self,
         *,
         noise_scale: _builtins.float = ...,
         temperature: _builtins.float = ...,
         unilateral: _builtins.bool = ...,
+        epsilon: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["noise_scale", b"noise_scale", "temperature", b"temperature", "unilateral", b"unilateral"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epsilon", b"epsilon", "noise_scale", b"noise_scale", "temperature", b"temperature", "unilateral", b"unilateral"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -201,10 +201,11 @@ def _check(request: pb.CollectRequest) -> None:
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "deadline_us", ">= 1", str(request.deadline_us))
     if request.retries > MAX_RETRIES:
         raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "retries", f"at most {MAX_RETRIES}", str(request.retries))
-    for name in ("noise_scale", "temperature"):
+    for name, most in (("noise_scale", np.inf), ("temperature", np.inf), ("epsilon", 1.0)):
         value = getattr(request.exploration, name)
-        if not np.isfinite(value) or value < 0:
-            raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, f"exploration.{name}", "finite and >= 0", str(value))
+        if not np.isfinite(value) or not 0 <= value <= most:
+            expected = "finite and >= 0" if most == np.inf else f"0 to {most:g}"
+            raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, f"exploration.{name}", expected, str(value))
     agents = [seat.agent for seat in request.seats]
     if len(set(agents)) != len(agents):
         raise Refused(policy_pb2.REASON_UNKNOWN_AGENT, "seats", "every agent once", str(agents))

@@ -95,7 +95,9 @@ def ports_for(
     """One port per agent of the environment."""
     explore = None
     if exploration is not None:
-        explore = pb.Exploration(noise_scale=exploration.noise_scale, temperature=exploration.temperature)
+        explore = pb.Exploration(
+            noise_scale=exploration.noise_scale, temperature=exploration.temperature, epsilon=exploration.epsilon
+        )
     agents = environment.agents
     ports = []
     for index, agent in enumerate(agents):

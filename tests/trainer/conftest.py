@@ -96,6 +96,7 @@ def block():
             AgentSegment(
                 observation={"last_round_all_prices": prices, "own_charging_flow": flows[:, :, i]},
                 action={"": actions[:, :, i]},
+                action_mask={},
                 log_prob=np.broadcast_to((np.arange(copies) % STATIONS == i) * -1.5, (steps, copies)).astype(
                     np.float32
                 ),

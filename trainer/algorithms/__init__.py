@@ -1,28 +1,34 @@
-"""The table of algorithms: name to learner."""
+"""The table of learners that maximise return: name to class. One that looks for equilibria is in ``trainer.stage``."""
 
 from typing import Any, Final
 
 from trainer.algorithms.base import Learner
-from trainer.algorithms.config import configured
-from trainer.algorithms.ddpg import DdpgLearner
-from trainer.algorithms.maddpg import Maddpg
-from trainer.algorithms.mean_field_ddpg import MeanFieldDdpg
+from trainer.algorithms.game import Game
 from trainer.spec import GameSpec
 
-ALGORITHMS: Final[dict[str, type[DdpgLearner]]] = {"maddpg": Maddpg, "mean_field_ddpg": MeanFieldDdpg}
+ALGORITHMS: Final[dict[str, type[Learner]]] = {}
 
 
-def make_learner(algorithm: str, preset: str, overrides: dict[str, Any], spec: GameSpec, seed: int) -> Learner:
+def make_learner(algorithm: str, overrides: dict[str, Any], spec: GameSpec, seed: int) -> Learner:
     """A fresh learner.
 
     Args:
         algorithm: a key of ``ALGORITHMS``.
-        preset: ``default`` or ``brief``.
-        overrides: of the preset, by field of the configuration.
+        overrides: of its configuration, by field.
         spec: the game.
         seed: of its weights and draws.
 
     Raises:
-        ValueError: no such algorithm, preset or field, a value out of range, or a game that it cannot learn.
+        ValueError: no such algorithm or field, a value out of range, or a game that it cannot learn; the message then
+            names the learners that can.
     """
-    return ALGORITHMS[algorithm](configured(algorithm, preset, overrides), spec, seed)
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm: expected one of {', '.join(sorted(ALGORITHMS))}, got {algorithm!r}")
+    game = Game.of(spec)
+    chosen = ALGORITHMS[algorithm]
+    reason = chosen.misfit(game)
+    if reason is not None:
+        fitting = ", ".join(name for name, other in ALGORITHMS.items() if other.misfit(game) is None) or "none"
+        raise ValueError(f"{algorithm} cannot learn {spec.name}: {reason}; learners that fit: {fitting}")
+    config = chosen.Config(**overrides)
+    return chosen(config, game, seed)  # type: ignore[call-arg]  # a protocol says nothing of construction

@@ -2,98 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict
 
-from trainer.algorithms.config import DdpgConfig
-from trainer.algorithms.layout import Layout, Leaves
-from trainer.segments import Segment
-
-OwnValues = Callable[[Tensor], Tensor]
-"""Values float32 (N, S), in reward units, of S own actions per agent, float32 (N, S, A), rivals' actions held."""
+from trainer.actor import Actor
+from trainer.algorithms.game import Floats, Game
+from trainer.algorithms.trajectories import Trajectories
+from trainer.exploration import Explore
 
 
-@dataclass(frozen=True)
-class Situation:
-    """One moment of one copy, at which an equilibrium is judged.
+class LearnerConfig(BaseModel):
+    """Base of every learner's settings: unknown keys are refused, values are immutable."""
 
-    Attributes:
-        state: leaves of the global state, (1, ...).
-        observations: leaves per agent, (1, ...).
-        actions: float32 (N, A), what all agents do there.
-    """
-
-    state: Leaves
-    observations: Sequence[Leaves]
-    actions: NDArray[np.float32]
-
-    @classmethod
-    def last_of(cls, segment: Segment, copy: int = 0) -> Situation:
-        """The last decision of a copy in a block."""
-
-        def pick(values: Leaves) -> Leaves:
-            return {path: value[-2, copy : copy + 1] for path, value in values.items()}
-
-        agents = segment.agents
-        actions = np.stack([part.action[""][-1, copy].ravel() for part in agents]).astype(np.float32)
-        return cls(pick(segment.state), [pick(part.observation) for part in agents], actions)
-
-
-class Appraiser(Protocol):
-    """Critics that can be fitted further without changing the learner."""
-
-    def refit(self, newest: int, updates: int, spread: NDArray[np.float64], draws: np.random.Generator) -> None:
-        """Fit mostly to the newest transitions; ``spread`` (N,) are the differences of payoff that matter."""
-        ...
-
-    @property
-    def own_values(self) -> OwnValues:
-        """Each agent's critic as a function of its own action."""
-        ...
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Learner(Protocol):
-    """Critics and actors of all agents of a game."""
+    """Learns the policies of all agents of a game from what they did.
 
-    config: DdpgConfig
-    layout: Layout
+    Built as ``LearnerClass(config, game, seed)``. A new learner is one file and one line in the table.
+    """
+
+    Config: ClassVar[type[LearnerConfig]]
+    on_policy: ClassVar[bool]
+    """Whether it learns only from what the newest policies did."""
     updates: int
+    """Gradient steps taken, which numbers policy versions."""
+    stale: int
+    """Joint decisions that were dropped because too old policies acted."""
 
-    def add(self, segment: Segment) -> None:
-        """Take in a block of experience."""
+    @staticmethod
+    def misfit(game: Game) -> str | None:
+        """Why this algorithm cannot learn a game, as "expected X, got Y"; None if it can."""
         ...
 
-    def add_evaluations(self, situation: Situation, actions: NDArray[np.float32], payoffs: NDArray[np.float64]) -> None:
-        """Take in payoffs (K, N) of joint actions (K, N, A) evaluated at a situation."""
+    def exploration(self) -> Explore:
+        """How agents are to explore in the next collection."""
         ...
 
-    def update(self, steps: int) -> dict[str, float]:
-        """Learn as much as ``steps`` more joint actions allow; returns mean losses."""
+    def add(self, experience: Trajectories) -> None:
+        """Take in what happened.
+
+        Raises:
+            ValueError: shapes differ from the game's, or something is not finite.
+        """
         ...
 
-    def refit(self, newest: int, updates: int) -> None:
-        """Fit critics to the newest transitions, half of every batch, and to all others."""
+    def update(self) -> dict[str, float]:
+        """Learn as much as what was added since the last update allows; returns mean losses, empty while warming up."""
         ...
 
-    def adopt(self, actions: NDArray[np.float32], wanted: NDArray[np.bool_]) -> None:
-        """Make the wanted agents' actors play their rows of actions (N, A)."""
+    def act(self, observations: Floats, draws: np.random.Generator | None) -> tuple[Floats, Floats]:
+        """What the policies do, for training in one process.
+
+        Args:
+            observations: float32 (B, N, O).
+            draws: what exploration is drawn from; None acts greedily.
+
+        Returns:
+            Actions float32 (B, N, A) as in ``Trajectories``, and their log-probabilities float32 (B, N).
+        """
         ...
 
-    def act(self, observations: Sequence[Leaves]) -> NDArray[np.float32]:
-        """Greedy actions (K, N, A) at observation leaves (K, ...) per agent."""
-        ...
-
-    def appraiser(self, situation: Situation) -> Appraiser:
-        """Copies of the critics, to judge own actions at a situation."""
-        ...
-
-    def actor_layers(self, index: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Weights (in, out) and biases (out,) of the actor that acts, scales folded in; its head is a sigmoid."""
+    def actors(self) -> list[Actor]:
+        """Each agent's policy, to be exported; what agent services then run."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

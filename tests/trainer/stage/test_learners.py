@@ -7,12 +7,12 @@ import torch
 from gymnasium import spaces
 from pydantic import ValidationError
 
-from trainer.algorithms import ALGORITHMS, make_learner
-from trainer.algorithms.base import Situation
-from trainer.algorithms.config import configured
-from trainer.algorithms.experience import transitions
 from trainer.checkpoint import load_newest, save_checkpoint
 from trainer.spec import GameSpec
+from trainer.stage import ALGORITHMS, make_learner
+from trainer.stage.base import Situation
+from trainer.stage.config import configured
+from trainer.stage.experience import transitions
 
 QUICK = {"warmup": 20, "actor_delay": 0}
 both = pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.replay import NAMES, Replay, Transitions, draw
+from trainer.stage.replay import NAMES, Replay, Transitions, draw
 
 
 def batch(first, count, weights=None):

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from trainer.algorithms.ddpg import DdpgLearner
-from trainer.algorithms.layout import Layout, Leaves, joined
-from trainer.replay import Floats
+from trainer.stage.ddpg import DdpgLearner
+from trainer.stage.layout import Layout, Leaves, joined
+from trainer.stage.replay import Floats
 
 
 class Maddpg(DdpgLearner):

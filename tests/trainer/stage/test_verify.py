@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from trainer.algorithms import ALGORITHMS, make_learner
-from trainer.verify import check_equilibrium
+from trainer.stage import ALGORITHMS, make_learner
+from trainer.stage.verify import check_equilibrium
 
 GOAL = np.array([[0.4, 1.6], [1.0, 1.2], [1.5, 0.5]])
 

@@ -15,17 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.algorithms.appraisal import Appraiser
-from trainer.algorithms.base import Situation
-from trainer.algorithms.config import DdpgConfig
-from trainer.algorithms.experience import evaluations, transitions
-from trainer.algorithms.gradients import ADOPT_STEPS, Gradients
-from trainer.algorithms.layout import Layout, Leaves
-from trainer.algorithms.minds import Minds
+from trainer.actor import Actor
 from trainer.networks import Networks
-from trainer.replay import Floats, Indices, Replay, Transitions, draw
 from trainer.segments import Segment
 from trainer.spec import GameSpec
+from trainer.stage.appraisal import Appraiser
+from trainer.stage.base import Situation
+from trainer.stage.config import DdpgConfig
+from trainer.stage.experience import evaluations, transitions
+from trainer.stage.gradients import ADOPT_STEPS, Gradients
+from trainer.stage.layout import Layout, Leaves
+from trainer.stage.minds import Minds
+from trainer.stage.replay import Floats, Indices, Replay, Transitions, draw
 
 
 class DdpgLearner:
@@ -158,8 +159,16 @@ class DdpgLearner:
         half_life = self.config.age_half_life or np.inf
         return Appraiser(self._minds, self._replay, half_life, fits, state, torch.from_numpy(situation.actions))
 
-    def actor_layers(self, index: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Weights (in, out) and biases (out,) of the actor that acts, scales folded in; its head is a sigmoid."""
+    def actors(self) -> list[Actor]:
+        """The actors that act."""
+        layout = self.layout
+        return [
+            Actor(layout.observation, layout.action, self._layers(i), self.config.activation, bounded=True)
+            for i in range(layout.agents)
+        ]
+
+    def _layers(self, index: int) -> list[tuple[Floats, Floats]]:
+        """Weights (in, out) and biases (out,), scales folded in."""
         layers = [(weight.double(), bias.double()) for weight, bias in self.acting.member(index)]
         scale = self._minds.observations
         shift, factor = scale.shift[index, 0].double(), scale.factor[index, 0].double()

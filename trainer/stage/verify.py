@@ -2,7 +2,7 @@
 
 A critic is only as good as its experience where it is searched, and a search goes where it errs upwards. So before its
 estimate counts, what it proposes is evaluated and fitted, until search and truth agree. That is done on copies of the
-critics (see ``trainer.algorithms.appraisal``): the estimate is that of the critics after learning from the check.
+critics (see ``trainer.stage.appraisal``): the estimate is that of the critics after learning from the check.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agora.randomness import generator
-from trainer.algorithms.base import Learner, OwnValues, Situation
-from trainer.algorithms.probes import Probes
-from trainer.best_response import Payoff, unilateral
-from trainer.equilibrium import Proposal, Verification, critic_best_responses, verify
 from trainer.segments import Segment
+from trainer.stage.base import Learner, OwnValues, Situation
+from trainer.stage.best_response import Payoff, unilateral
+from trainer.stage.equilibrium import Proposal, Verification, critic_best_responses, verify
+from trainer.stage.probes import Probes
 
 SEARCH_STARTS = 20
 AGREEMENT, IMPROVEMENT = 0.1, 0.04

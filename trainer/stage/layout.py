@@ -26,12 +26,14 @@ class Layout:
         agents: N.
         observation: leaves of one agent's observation, in the order of the spec.
         state: leaves of the global state.
+        action: the leaf of one agent's action.
         low, high: float32 (A,), the action's bounds.
     """
 
     agents: int
     observation: tuple[Leaf, ...]
     state: tuple[Leaf, ...]
+    action: Leaf
     low: Floats
     high: Floats
 
@@ -50,7 +52,7 @@ class Layout:
         low, high = (np.broadcast_to(b, action.shape).astype(np.float32).ravel() for b in (action.low, action.high))
         if others or action.choices or not (np.abs([low, high]) < UNBOUNDED).all():
             raise ValueError(f"action space: expected one Box with finite bounds, got {acted}")
-        return cls(len(spec.agents), leaves(observed), leaves(spec.state_space), low, high)
+        return cls(len(spec.agents), leaves(observed), leaves(spec.state_space), action, low, high)
 
     @property
     def observation_width(self) -> int:

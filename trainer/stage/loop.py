@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.algorithms.base import Learner
 from trainer.checkpoint import load_newest, save_checkpoint
-from trainer.collector import Collector, Explore
-from trainer.equilibrium import Verification
-from trainer.payoff import RemotePayoff
+from trainer.collector import Collector
+from trainer.exploration import Explore
 from trainer.publisher import Publisher
 from trainer.segments import Segment, mean_rewards
 from trainer.settings import TrainingSettings
 from trainer.spec import GameSpec
+from trainer.stage.base import Learner
+from trainer.stage.equilibrium import Verification
+from trainer.stage.payoff import RemotePayoff
+from trainer.stage.verify import check_equilibrium
 from trainer.tracker import Tracker
-from trainer.verify import check_equilibrium
 
 log = logging.getLogger(__name__)
 
@@ -102,13 +103,13 @@ class Training:
     async def _publish(self) -> None:
         version = (self.epoch, self.learner.updates)
         if version not in self.publisher.versions.values():
-            await self.publisher.publish(self.learner, version, self.progress.environment_steps)
+            await self.publisher.publish(self.learner.actors(), version, self.progress.environment_steps)
 
     async def _round(self) -> None:
         start = time.perf_counter()
         config = self.learner.config
         noise = config.noise_scale(self.progress.round, self.progress.noise_experience)
-        explore = Explore(noise, config.unilateral_exploration)
+        explore = Explore(noise, unilateral=config.unilateral_exploration)
         segments = await self._collect(self.settings.blocks_per_round, self.settings.num_envs, explore)
         steps = sum(segment.steps for segment in segments)
         losses = await asyncio.to_thread(self._learn, segments, steps)

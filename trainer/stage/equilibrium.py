@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.best_response import Payoff, best_responses
+from trainer.stage.best_response import Payoff, best_responses
 
 Floats = NDArray[np.float64]
 

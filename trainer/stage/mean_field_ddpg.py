@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.algorithms.ddpg import DdpgLearner
-from trainer.algorithms.layout import Layout, Leaves
-from trainer.replay import Floats
+from trainer.stage.ddpg import DdpgLearner
+from trainer.stage.layout import Layout, Leaves
+from trainer.stage.replay import Floats
 
 
 class MeanFieldDdpg(DdpgLearner):

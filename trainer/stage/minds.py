@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from trainer.algorithms.config import DdpgConfig
-from trainer.algorithms.layout import Layout
-from trainer.algorithms.scaling import Scaling
 from trainer.networks import Networks
-from trainer.replay import Replay
+from trainer.stage.config import DdpgConfig
+from trainer.stage.layout import Layout
+from trainer.stage.replay import Replay
+from trainer.stage.scaling import Scaling
 
 
 class CriticView(Protocol):

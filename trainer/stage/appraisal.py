@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.algorithms.base import OwnValues
-from trainer.algorithms.losses import critic_loss
-from trainer.algorithms.minds import Minds
-from trainer.algorithms.optimiser import Adam
-from trainer.algorithms.scaling import Scaling
-from trainer.replay import Indices, Replay, draw
+from trainer.algorithms.losses.deterministic import critic_loss
+from trainer.optimiser import Adam
+from trainer.stage.base import OwnValues
+from trainer.stage.minds import Minds
+from trainer.stage.replay import Indices, Replay, draw
+from trainer.stage.scaling import Scaling
 
 BATCH, FRESH = 96, 82
 """Transitions per update, and how many of them are drawn from those of the check."""

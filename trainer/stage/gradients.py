@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.algorithms.config import DdpgConfig
-from trainer.algorithms.losses import critic_loss, logit_excess, policy_loss, target_value
-from trainer.algorithms.minds import Minds
-from trainer.algorithms.optimiser import Adam
-from trainer.replay import Indices, Replay
+from trainer.algorithms.losses.deterministic import critic_loss, logit_excess, policy_loss, target_value
+from trainer.optimiser import Adam
+from trainer.stage.config import DdpgConfig
+from trainer.stage.minds import Minds
+from trainer.stage.replay import Indices, Replay
 
 ADOPT_STEPS, ADOPT_RATE = 150, 3e-3
 

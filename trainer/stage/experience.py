@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.algorithms.layout import Layout, Leaves
-from trainer.replay import Floats, Transitions
 from trainer.segments import ACTED, Segment
+from trainer.stage.layout import Layout, Leaves
+from trainer.stage.replay import Floats, Transitions
 
 CriticState = Callable[[Leaves, Sequence[Leaves]], Floats]
 """What critics see beside actions, float32 (K, 1 or N, S), of state leaves and all agents' observation leaves."""

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.best_response import best_responses, unilateral
-from trainer.equilibrium import Verification, ani, critic_best_responses, nash_conv, verify
+from trainer.stage.best_response import best_responses, unilateral
+from trainer.stage.equilibrium import Verification, ani, critic_best_responses, nash_conv, verify
 
 EQUILIBRIA = {2: (1.472927, 0.222927), 3: (1.370163, 0.120163), 4: (1.331461, 0.081461)}
 """Calvano et al. 2020's baseline: price and profit by number of firms."""

@@ -1,6 +1,6 @@
 import torch
 
-from trainer.algorithms.losses import critic_loss, logit_excess, policy_loss, target_value
+from trainer.algorithms.losses.deterministic import critic_loss, logit_excess, policy_loss, target_value
 
 
 def test_target_value_by_hand():

@@ -1,0 +1,138 @@
+"""A game as learners see it: one row of numbers per agent for what it sees, and one for what it does.
+
+Agents may differ. What they see and do is then padded with zeros to the widest, so that the networks of all are one
+batched product; the weights that read or make padding take no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agora.agents.policy import choices_of, is_bounded, output_width
+from agora.spaces import Leaf, leaves
+from trainer.spec import GameSpec
+
+Floats = NDArray[np.float32]
+Leaves = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Game:
+    """Shapes of a game of N agents.
+
+    Attributes:
+        agents: ids.
+        observation: leaves of each agent's observation.
+        action: the one leaf of each agent's action.
+        state: leaves of the global state.
+        choices: numbers of choices of each agent's action's elements; empty for a Box.
+        observation_widths: numbers that each agent sees.
+        action_widths: numbers of each agent's action: a Box's size, or the sum of its choices (one-hot).
+    """
+
+    agents: tuple[str, ...]
+    observation: tuple[tuple[Leaf, ...], ...]
+    action: tuple[Leaf, ...]
+    state: tuple[Leaf, ...]
+    choices: tuple[tuple[int, ...], ...]
+    observation_widths: tuple[int, ...]
+    action_widths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, spec: GameSpec) -> Game:
+        """Read a game's spaces.
+
+        Raises:
+            ValueError: an agent's action is not a single leaf.
+        """
+        observation = tuple(leaves(space) for space in spec.observation_spaces)
+        action = tuple(_single(agent, *rest) for agent, *rest in zip(spec.agents, spec.action_spaces, strict=True))
+        return cls(
+            agents=spec.agents,
+            observation=observation,
+            action=action,
+            state=leaves(spec.state_space),
+            choices=tuple(choices_of(leaf) for leaf in action),
+            observation_widths=tuple(width_of(seen) for seen in observation),
+            action_widths=tuple(output_width(leaf) for leaf in action),
+        )
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return len(self.agents)
+
+    @property
+    def observation_width(self) -> int:
+        """O, the widest observation."""
+        return max(self.observation_widths)
+
+    @property
+    def action_width(self) -> int:
+        """A, the widest action."""
+        return max(self.action_widths)
+
+    @property
+    def state_width(self) -> int:
+        """S, numbers in the global state."""
+        return width_of(self.state)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether all agents choose."""
+        return all(self.choices)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether all agents' actions are boxes."""
+        return not any(self.choices)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether all boxes have finite bounds."""
+        return all(is_bounded(leaf) for leaf in self.action)
+
+    @property
+    def low(self) -> Floats:
+        """Lower bounds (N, A); 0 in padding, and for choices, which are one-hot."""
+        return self._padded([np.zeros(()) if c else x.low for x, c in zip(self.action, self.choices, strict=True)])
+
+    @property
+    def high(self) -> Floats:
+        """Upper bounds (N, A); 0 in padding."""
+        return self._padded([np.ones(()) if c else x.high for x, c in zip(self.action, self.choices, strict=True)])
+
+    @property
+    def real(self) -> NDArray[np.bool_]:
+        """Which numbers of an action (N, A) are not padding."""
+        return np.arange(self.action_width) < np.array(self.action_widths)[:, None]
+
+    def alike(self) -> list[tuple[int, ...]]:
+        """Agents by equal spaces, in the order of their first."""
+        groups: dict[str, list[int]] = {}
+        for i in range(self.size):
+            groups.setdefault(repr((self.observation[i], self.action[i])), []).append(i)
+        return [tuple(group) for group in groups.values()]
+
+    def _padded(self, rows: Sequence[NDArray[Any]]) -> Floats:
+        values = np.zeros((self.size, self.action_width), np.float32)
+        for i, (row, leaf) in enumerate(zip(rows, self.action, strict=True)):
+            values[i, : self.action_widths[i]] = row if not row.ndim else np.broadcast_to(row, leaf.shape).ravel()
+        return values
+
+
+def width_of(members: Sequence[Leaf]) -> int:
+    """Numbers in leaves."""
+    return sum(int(np.prod(leaf.shape, dtype=np.int64)) for leaf in members)
+
+
+def _single(agent: str, space: Any) -> Leaf:
+    found = leaves(space)
+    if len(found) != 1:
+        raise ValueError(f"action space of {agent}: expected a single Box or choices, got {space}")
+    return found[0]

@@ -1,0 +1,1 @@
+"""The losses of learners, as pure functions with the papers' names."""
