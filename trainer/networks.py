@@ -22,7 +22,7 @@ ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
 
 
 class Networks:
-    """N perceptrons of one shape with parameters of their own.
+    """N perceptrons of one shape with parameters of their own, through which M batches of inputs go.
 
     Weights are drawn uniformly as in Glorot and Bengio (2010, "Understanding the difficulty of training deep
     feedforward neural networks"), biases are zero.
@@ -30,6 +30,7 @@ class Networks:
     Attributes:
         weights: float32 (N, in, out) per layer.
         biases: float32 (N, 1, out) per layer.
+        members: (M,), which network each batch of inputs goes through.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Networks:
         activation: Activation,
         generator: torch.Generator,
         last_gain: float = 1.0,
+        members: Sequence[int] | None = None,
     ) -> None:
         """Draw the weights.
 
@@ -48,8 +50,11 @@ class Networks:
             activation: after every layer but the last.
             generator: what the weights are drawn from.
             last_gain: factor of the last layer's weights; small values start all outputs near zero.
+            members: network of each of M batches, for agents that share parameters; None: each has its own, M = N.
         """
         self._activation = ACTIVATIONS[activation]
+        self.members = torch.arange(count) if members is None else torch.tensor(members)
+        self._own = members is None
         self.weights: list[Tensor] = []
         self.biases: list[Tensor] = []
         for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
@@ -60,14 +65,17 @@ class Networks:
             self.biases.append(torch.zeros(count, 1, fan_out, requires_grad=True))
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Outputs float32 (N, B, out) of inputs float32 (N, B, in)."""
-        hidden = inputs
+        """Outputs float32 (M, B, out) of inputs float32 (M, B, in)."""
+        alone = len(self.weights[0]) == 1 and len(inputs) > 1
+        hidden = inputs.reshape(1, -1, inputs.shape[-1]) if alone else inputs  # one large product, not M small ones
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            if not (self._own or alone):
+                weight, bias = weight[self.members], bias[self.members]
             hidden = torch.baddbmm(bias, hidden, weight)
             if layer < last:
                 hidden = self._activation(hidden)
-        return hidden
+        return hidden.reshape(*inputs.shape[:2], -1) if alone else hidden
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -77,7 +85,7 @@ class Networks:
     def copy(self) -> Self:
         """The same networks with parameters of their own, which take no gradient."""
         twin = object.__new__(type(self))
-        twin._activation = self._activation
+        twin._activation, twin.members, twin._own = self._activation, self.members, self._own
         twin.weights = [weight.detach().clone() for weight in self.weights]
         twin.biases = [bias.detach().clone() for bias in self.biases]
         return twin
@@ -93,7 +101,8 @@ class Networks:
             parameter.requires_grad_(wanted)
 
     def member(self, index: int) -> list[tuple[Tensor, Tensor]]:
-        """One agent's layers: weight (in, out) and bias (out,)."""
+        """The layers that batch ``index`` goes through: weight (in, out) and bias (out,)."""
+        index = int(self.members[index])
         layers = zip(self.weights, self.biases, strict=True)
         return [(weight[index].detach(), bias[index, 0].detach()) for weight, bias in layers]
 

@@ -47,3 +47,31 @@ def test_state_goes_round_and_misfits_are_refused():
         wide.load_state_dict(one.state_dict())
     with pytest.raises(ValueError, match="expected 6 parameters, got 4"):
         Networks(3, (5, 7, 7, 2), "silu", torch.Generator()).load_state_dict(one.state_dict())
+
+
+def test_batches_that_share_a_network_go_through_it():
+    shared = networks(members=[0, 1, 0])
+    inputs = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(1))
+    outputs = shared(inputs)
+    for batch, network in enumerate([0, 1, 0]):
+        alone = torch.stack([inputs[batch]] * 2)
+        torch.testing.assert_close(outputs[batch], twin_of(shared)(alone)[network])
+    outputs.sum().backward()
+    assert shared.weights[0].grad.abs().sum(dim=(1, 2)).gt(0).all()
+
+
+def test_one_network_for_all_is_one_product():
+    single = Networks(1, (4, 3, 2), "tanh", torch.Generator().manual_seed(0), members=[0, 0, 0])
+    inputs = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(single(inputs)[2], single(inputs[2:])[0])
+    assert [w.shape for w, _ in single.member(2)] == [(4, 3), (3, 2)]
+
+
+def networks(members=None):
+    return Networks(2, (4, 3, 2), "tanh", torch.Generator().manual_seed(0), members=members)
+
+
+def twin_of(shared):
+    own = networks()
+    own.load_state_dict(shared.state_dict())
+    return own
