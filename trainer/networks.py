@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 Activation = Literal["relu", "silu", "tanh"]
+# What needs only its result for its gradient is computed in place of the sums.
 ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
-    "relu": torch.relu,
+    "relu": torch.relu_,
     "silu": torch.nn.functional.silu,
-    "tanh": torch.tanh,
+    "tanh": torch.tanh_,
 }
 
 
@@ -68,14 +69,23 @@ class Networks:
         """Outputs float32 (M, B, out) of inputs float32 (M, B, in)."""
         alone = len(self.weights[0]) == 1 and len(inputs) > 1
         hidden = inputs.reshape(1, -1, inputs.shape[-1]) if alone else inputs  # one large product, not M small ones
-        last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if not (self._own or alone):
-                weight, bias = weight[self.members], bias[self.members]
-            hidden = torch.baddbmm(bias, hidden, weight)
-            if layer < last:
-                hidden = self._activation(hidden)
-        return hidden.reshape(*inputs.shape[:2], -1) if alone else hidden
+        outputs = self._rest(self._layer(hidden, 0, alone), alone)
+        return outputs.reshape(*inputs.shape[:2], -1) if alone else outputs
+
+    def after_first(self, sums: Tensor) -> Tensor:
+        """Outputs float32 (M, B, out) of the first layer's sums float32 (M, B, width)."""
+        return self._rest(sums, len(self.weights[0]) == 1 == len(sums))
+
+    def _rest(self, hidden: Tensor, alone: bool) -> Tensor:
+        for layer in range(1, len(self.weights)):
+            hidden = self._layer(self._activation(hidden), layer, alone)
+        return hidden
+
+    def _layer(self, hidden: Tensor, layer: int, alone: bool) -> Tensor:
+        weight, bias = self.weights[layer], self.biases[layer]
+        if not (self._own or alone):
+            weight, bias = weight[self.members], bias[self.members]
+        return torch.baddbmm(bias, hidden, weight)
 
     @property
     def parameters(self) -> list[Tensor]:
