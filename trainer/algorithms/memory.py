@@ -86,16 +86,18 @@ class Memory:
         Raises:
             ValueError: something is not finite.
         """
-        rows = torch.from_numpy(np.concatenate(self._columns(experience), axis=1))
-        if not torch.isfinite(rows).all():
-            raise ValueError("experience: expected finite numbers, got NaN or infinity")
-        capacity = len(self._rows)
-        kept = rows[-capacity:]
-        start = (self.added + len(rows) - len(kept)) % capacity
-        first = min(len(kept), capacity - start)
-        self._rows[start : start + first] = kept[:first]
-        self._rows[: len(kept) - first] = kept[first:]
-        self.added += len(rows)
+        steps, capacity = experience.steps, len(self._rows)
+        kept = min(steps, capacity)
+        start = (self.added + steps - kept) % capacity
+        first = min(kept, capacity - start)
+        columns = self._columns(experience)
+        for place, source, count in ((start, steps - kept, first), (0, steps - kept + first, kept - first)):
+            rows = self._rows[place : place + count]
+            for part, column in zip(torch.split(rows, self._sizes, dim=1), columns, strict=True):
+                part.copy_(torch.from_numpy(column[source : source + count]))
+            if not math.isfinite(float(rows.sum())):
+                raise ValueError("experience: expected finite numbers, got NaN or infinity")
+        self.added += steps
 
     def _columns(self, experience: Trajectories) -> list[Floats]:
         steps = experience.steps
@@ -111,13 +113,13 @@ class Memory:
             flat(experience.acted),
             flat(experience.observations[1:]),
         ]
-        if self._state:
-            columns += [flat(experience.state[:-1]), flat(experience.state[1:])]
-        if self._masks:
-            legal = np.ones_like(experience.actions) if experience.legal is None else experience.legal
-            # What will be legal after the last step is not known; choices seldom change in one.
-            columns += [flat(legal), flat(np.concatenate([legal[1:], legal[-1:]]))]
-        return columns
+        none = np.zeros((steps, 0), np.float32)
+        columns += [flat(experience.state[:-1]), flat(experience.state[1:])] if self._state else [none, none]
+        if not self._masks:
+            return [*columns, none, none]
+        legal = np.ones_like(experience.actions) if experience.legal is None else experience.legal
+        # What will be legal after the last step is not known; choices seldom change in one.
+        return [*columns, flat(legal), flat(np.concatenate([legal[1:], legal[-1:]]))]
 
     def draw(self, size: int, draws: torch.Generator) -> Batch:
         """``size`` transitions drawn uniformly with replacement."""

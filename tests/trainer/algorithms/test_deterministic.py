@@ -1,0 +1,218 @@
+"""MADDPG, MATD3 and IDDPG: what critics read, sharing, padding, exact resume, and games with known answers."""
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from trainer.algorithms import make_learner
+from trainer.algorithms.critics import JointCritics, OwnCritics
+from trainer.algorithms.game import Game
+from trainer.algorithms.sharing import members_of, own_first
+from trainer.algorithms.trajectories import Trajectories
+from trainer.spec import GameSpec
+
+FAMILY = pytest.mark.parametrize("algorithm", ["maddpg", "matd3", "iddpg"])
+QUICK = {"warmup": 32, "steps_per_update": 4, "batch_size": 64, "actor_hidden": (16,), "critic_hidden": (16,)}
+
+SOLVES = QUICK | {
+    "actor_rate": 3e-3,
+    "critic_rate": 1e-2,
+    "steps_per_update": 8,
+    "discount": 0.0,
+    "activation": "silu",
+    "critic_hidden": (32, 32),
+}
+
+
+def box(width, low=-np.inf, high=np.inf):
+    return spaces.Box(low, high, (width,), np.float32)
+
+
+def game_spec(seen=(4, 4, 4), done=(2, 2, 2), choices=False, state=6):
+    actions = [spaces.Discrete(n) if choices else box(n, -1.0, 3.0) for n in done]
+    agents = tuple(f"agent_{i}" for i in range(len(seen)))
+    return GameSpec("game", "", agents, tuple(box(n) for n in seen), tuple(actions), box(state), False, {})
+
+
+def experience_of(spec, steps=3, copies=16, seed=0, rewards=None, actions=None, terminated=None):
+    game, draws = Game.of(spec), np.random.default_rng(seed)
+    shape = (steps, copies, game.size)
+    if actions is None:
+        if game.discrete:
+            actions = np.zeros((*shape, game.action_width), np.float32)
+            for i, n in enumerate(game.action_widths):
+                np.put_along_axis(actions[:, :, i], draws.integers(0, n, (*shape[:2], 1)), 1.0, axis=-1)
+        else:
+            actions = draws.uniform(game.low, game.high, (*shape, game.action_width)).astype(np.float32)
+    seen = draws.normal(size=(steps + 1, copies, game.size, game.observation_width)).astype(np.float32)
+    seen *= np.arange(game.observation_width) < np.array(game.observation_widths)[:, None]
+    return Trajectories(
+        observations=seen,
+        state=draws.normal(size=(steps + 1, copies, game.state_width)).astype(np.float32),
+        actions=actions,
+        legal=None,
+        log_probs=np.zeros(shape, np.float32),
+        rewards=draws.normal(size=shape).astype(np.float32) if rewards is None else rewards(actions),
+        terminated=np.zeros(shape, bool) if terminated is None else terminated,
+        truncated=np.zeros(shape, bool),
+        acted=np.ones(shape, bool),
+    )
+
+
+def tensors(game, batch=7, seed=0):
+    draws = torch.Generator().manual_seed(seed)
+    widths = ((game.size, game.observation_width), (game.size, game.action_width), (game.state_width,))
+    return [torch.randn(batch, *width, generator=draws) for width in widths]
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("state", [False, True])
+def test_joint_critics_read_everything_in_their_own_order(share, state):
+    """Against the plain way: concatenate for each agent in its order, and go through its network."""
+    game = Game.of(game_spec())
+    members = members_of(game, share)
+    critics = JointCritics(game, members, (8, 5), "relu", state, torch.Generator().manual_seed(1))
+    seen, done, whole = tensors(game)
+    order = own_first(members)
+    own = torch.randn(3, 7, 2, generator=torch.Generator().manual_seed(5))
+    values = critics.values(critics.networks, seen, done, whole if state else whole[:, :0])
+    changed = critics.values_of_own(own, seen, done, whole if state else whole[:, :0])
+    for agent in range(3):
+        replaced = done.clone()
+        replaced[:, agent] = own[agent]
+        for joint, got in ((done, values), (replaced, changed)):
+            parts = [
+                seen[:, order[agent]].flatten(1),
+                joint[:, order[agent]].flatten(1),
+                whole if state else whole[:, :0],
+            ]
+            hidden = torch.cat(parts, dim=1)
+            layers = critics.networks.member(agent)
+            for number, (weight, bias) in enumerate(layers):
+                hidden = hidden @ weight + bias
+                hidden = torch.relu(hidden) if number < len(layers) - 1 else hidden
+            torch.testing.assert_close(got[agent].detach(), hidden[:, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_agents_that_share_read_themselves_first_and_their_likes_next():
+    assert own_first([0, 1, 1, 0]).tolist() == [[0, 3, 1, 2], [1, 2, 3, 0], [2, 1, 3, 0], [3, 0, 1, 2]]
+    assert own_first([0, 1, 2]).tolist() == [[0, 1, 2]] * 3
+
+
+def test_own_critics_see_nothing_of_others():
+    game = Game.of(game_spec())
+    critics = OwnCritics(game, [0, 1, 2], (8,), "relu", False, torch.Generator().manual_seed(1))
+    seen, done, whole = tensors(game)
+    before = critics.values(critics.networks, seen, done, whole)
+    seen[:, 1], done[:, 1] = 9.0, 9.0
+    after = critics.values(critics.networks, seen, done, whole)
+    assert torch.equal(before[[0, 2]], after[[0, 2]]) and not torch.equal(before[1], after[1])
+
+
+@FAMILY
+@pytest.mark.parametrize("choices", [False, True])
+def test_a_learner_goes_on_exactly(algorithm, choices):
+    spec = game_spec(choices=choices)
+    first, second = (make_learner(algorithm, QUICK, spec, 3) for _ in range(2))
+    for seed in range(3):
+        first.add(experience_of(spec, seed=seed))
+        first.update()
+    second.load_state_dict(first.state_dict())
+    for learner in (first, second):
+        learner.add(experience_of(spec, seed=9))
+        learner.update()
+    assert first.updates == second.updates > 0
+    for one, other in zip(first.actors(), second.actors(), strict=True):
+        for (weight, bias), (same_weight, same_bias) in zip(one.layers, other.layers, strict=True):
+            assert np.array_equal(weight, same_weight) and np.array_equal(bias, same_bias)
+
+
+@FAMILY
+@pytest.mark.parametrize("choices", [False, True])
+def test_unequal_agents_are_padded_and_their_actors_cut(algorithm, choices):
+    spec = game_spec(seen=(3, 5), done=(2, 4), choices=choices)
+    learner = make_learner(algorithm, QUICK, spec, 0)
+    learner.add(experience_of(spec))
+    learner.update()
+    experience = experience_of(spec, steps=1)
+    acted, _ = learner.act(experience.observations[0], None)
+    for i, (actor, seen, done) in enumerate(zip(learner.actors(), (3, 5), (2, 4), strict=True)):
+        assert actor.layers[0][0].shape[0] == seen and actor.layers[-1][0].shape[1] == done
+        outputs = actor({"": experience.observations[0][:, i, :seen]})
+        expected = np.eye(done)[outputs.argmax(axis=1)] if choices else outputs
+        np.testing.assert_allclose(acted[:, i, :done], expected, atol=1e-5)
+        assert not acted[:, i, done:].any()
+
+
+@FAMILY
+def test_shared_agents_have_one_actor(algorithm):
+    spec = game_spec(seen=(4, 5, 4), done=(2, 2, 2))
+    learner = make_learner(algorithm, {**QUICK, "share": True}, spec, 0)
+    learner.add(experience_of(spec))
+    learner.update()
+    first, other, last = (actor.layers[0][0] for actor in learner.actors())
+    assert np.array_equal(first, last) and first.shape != other.shape
+
+
+@FAMILY
+@pytest.mark.parametrize("share", [False, True])
+def test_a_quadratic_game_is_solved(algorithm, share):
+    """Everybody earns 1 - |a - goal|² alone; the best action is the goal, whatever is seen."""
+    spec = game_spec(seen=(2, 2), done=(1, 1), state=1)
+    goals = np.array([0.5, 0.5] if share else [0.5, 2.0], np.float32)
+
+    def earn(actions):
+        return 1.0 - np.square(actions[..., 0] - goals)
+
+    learner = make_learner(algorithm, SOLVES | {"share": share}, spec, 0)
+    for seed in range(30):
+        learner.add(experience_of(spec, steps=1, copies=64, seed=seed, rewards=earn))
+        learner.update()
+    played, _ = learner.act(experience_of(spec).observations[0], None)
+    np.testing.assert_allclose(played[..., 0].mean(axis=0), goals, atol=0.2)
+
+
+def test_choices_of_a_coordination_game_are_found():
+    """Two agents earn 1 if both choose 2, else 0."""
+    spec = game_spec(seen=(1, 1), done=(3, 3), choices=True, state=1)
+
+    def earn(actions):
+        return np.repeat((actions[..., 2].min(axis=-1, keepdims=True)), 2, axis=-1)
+
+    learner = make_learner("maddpg", SOLVES, spec, 0)
+    for seed in range(30):
+        learner.add(experience_of(spec, steps=1, copies=64, seed=seed, rewards=earn))
+        learner.update()
+    played, _ = learner.act(experience_of(spec).observations[0], None)
+    assert (played.argmax(axis=-1) == 2).all()
+
+
+@FAMILY
+def test_what_is_too_old_is_dropped_and_counted(algorithm):
+    spec = game_spec()
+    learner = make_learner(algorithm, {**QUICK, "max_staleness": 0}, spec, 0)
+    learner.add(experience_of(spec))
+    assert learner.update() and learner.updates
+    learner.add(experience_of(spec))
+    assert learner.stale == 48 and not learner.update()
+
+
+@FAMILY
+@pytest.mark.parametrize(
+    ("actions", "why"),
+    [
+        ((box(2), box(2)), "expected actions with finite bounds"),
+        ((box(2, 0, 1), spaces.Discrete(2)), "expected actions of one kind"),
+        ((spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([2, 2])), "expected one choice each or all alike"),
+    ],
+)
+def test_games_that_do_not_fit_are_refused(algorithm, actions, why):
+    spec = GameSpec("odd", "", ("a", "b"), (box(2), box(2)), actions, box(1), False, {})
+    with pytest.raises(ValueError, match=f"{algorithm} cannot learn odd: {why}"):
+        make_learner(algorithm, {}, spec, 0)
+
+
+def test_agents_that_are_not_alike_cannot_share():
+    with pytest.raises(ValueError, match="share: expected agents with equal spaces"):
+        make_learner("maddpg", {"share": True}, game_spec(seen=(3, 5), done=(2, 2)), 0)
