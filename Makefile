@@ -7,7 +7,7 @@ GENERATED := agora/v1
 WIRES := env_server/gateways/dm_env_rpc/wire agent_services/policies/remote/oip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench peers protos hooks clean
+.PHONY: help install run test lint format bench paper peers protos hooks clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -48,6 +48,9 @@ format: $(STAMP)  ## mend what ruff can mend
 
 bench: $(STAMP)  ## list the measurements; python -m bench NAME runs one
 	$(BIN)/python -m bench
+
+paper: $(STAMP)  ## the experiments on particle games, with their tables in docs/results.md; goes on where it was stopped
+	$(BIN)/python -m experiments paper
 
 peers: $(PEERS:%=.peers/%/.installed)  ## others' software in .peers/NAME, for tests and measurements; PEERS="openenv" builds that one
 

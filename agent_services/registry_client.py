@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 FETCH_SECONDS = 30.0
 REPORT_SECONDS = 5.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 2.0
+PUSH_SECONDS = 0.25
+"""A version that was published just now comes by itself; only for an older one the registry is asked for its list."""
 
 
 class RegistryClient:
@@ -144,6 +146,7 @@ class RegistryClient:
 
     async def _fetch_older(self, shelf: Shelf, version: Version) -> None:
         """Bring a version in that is asked for by number; tries until cancelled, as the registry may be down."""
+        await asyncio.sleep(PUSH_SECONDS)
         while version != NO_VERSION:
             try:
                 listed = await self._stub.List(pb.ListRequest(policy_id=shelf.policy_id), timeout=FETCH_SECONDS)

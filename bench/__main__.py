@@ -9,10 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import pkgutil
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import bench
+from bench import provenance
 from bench.report import Row
 
 RESULTS = Path(__file__).parent / "results"
@@ -91,8 +89,8 @@ def write(name: str, rows: Sequence[Row], *, quick: bool, seconds: float, folder
         "name": name,
         "command": f"python -m bench {name}{' --quick' if quick else ''}",
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "commit": _commit(),
-        "machine": _machine(),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
         "seconds": round(seconds, 1),
         "holds": bool(rows) and all(row.holds for row in rows),
         "rows": [_as_dict(row) for row in rows],
@@ -104,25 +102,6 @@ def write(name: str, rows: Sequence[Row], *, quick: bool, seconds: float, folder
 def _as_dict(row: Row) -> dict[str, Any]:
     figures = {"median": row.median, "min": min(row.values), "max": max(row.values), "values": row.values}
     return {"name": row.name, "unit": row.unit, **figures, "target": row.target, "holds": row.holds}
-
-
-def _machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "processor": models[0] if models else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-    }
-
-
-def _commit() -> str:
-    folder = Path(__file__).parent
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-    dirty = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=False)
-    return (head.stdout.strip() or "unknown") + (" with changes" if dirty.stdout.strip() else "")
 
 
 if __name__ == "__main__":

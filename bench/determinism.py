@@ -26,7 +26,8 @@ from env_server.rollout.moments import Moments
 from env_server.rollout.runner import Block, play_block
 from env_server.rollout.trajectory import Trajectory
 from tests.support.models import price_model
-from trainer.collector import Collector, Explore
+from trainer.collector import Collector
+from trainer.exploration import Explore
 from trainer.segments import Segment
 from trainer.spec import GameSpec
 

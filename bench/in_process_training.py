@@ -178,5 +178,3 @@ def _leaves(actions: Floats, game: Game) -> list[dict[str, NDArray[Any]]]:
             own = np.stack(picked, axis=1) + leaf.low
         found.append({leaf.path: np.ascontiguousarray(own.reshape(len(own), *leaf.shape), leaf.dtype)})
     return found
-
-

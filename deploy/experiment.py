@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,8 +48,11 @@ class AgentSettings(_Settings):
 
 
 class AgentsSettings(AgentSettings):
-    """The agent services: one per agent and replica."""
+    """The agent services: one per agent and replica, or one for all that learn."""
 
+    together: bool = Field(
+        False, description="whether one service answers for all learning agents without overrides, one frame a step"
+    )
     overrides: dict[str, AgentOverrides] = Field(
         default_factory=dict, description="by agent id: an agent may follow a script while the others learn"
     )
@@ -61,6 +65,11 @@ class AgentsSettings(AgentSettings):
             replicas=self.replicas if own.replicas is None else own.replicas,
             parameters=self.parameters if own.parameters is None else own.parameters,
         )
+
+    def shared(self, ids: Sequence[str]) -> list[str]:
+        """The agents that one service answers for."""
+        learns = not self.policy.startswith("scripted:")
+        return [agent for agent in ids if agent not in self.overrides] if self.together and learns else []
 
 
 class Experiment(_Settings):

@@ -98,10 +98,10 @@ class Launcher:
         self._folder.write_json(self._folder.environment, self._environment)
         self._check_overrides(self._environment["agents"])
         agents = topology.agents(self._environment["agents"], registry)
-        for agent, replicas in agents.items():
-            first = len(self._supervisors)
-            tasks += self._supervise(group, replicas)
-            self._agents[agent] = self._supervisors[first:]
+        first = len(self._supervisors)
+        tasks += self._supervise(group, list({c.name: c for replicas in agents.values() for c in replicas}.values()))
+        started = {supervisor.command.name: supervisor for supervisor in self._supervisors[first:]}
+        self._agents = {agent: [started[c.name] for c in replicas] for agent, replicas in agents.items()}
         await self._all_ready(self._supervisors)
         return tasks + self._supervise(group, [topology.trainer(registry, servers, agents)])
 

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 import yaml
@@ -135,6 +136,8 @@ def _fields_under(path: Sequence[str]) -> list[str]:
     parts = iter(path)
     for part in parts:
         annotation = model.model_fields[part].annotation
+        if NoneType in get_args(annotation):  # it may be left out
+            annotation = get_args(annotation)[0]
         if get_args(annotation):  # a mapping of models: the next part is its key
             next(parts)
             annotation = get_args(annotation)[1]

@@ -18,6 +18,7 @@ class Standing:
         start: the trainer's last start.
         round: the last learning round.
         check: the last equilibrium check.
+        evaluation: the last greedy evaluation.
         end: set once the trainer is done.
         starts: how often a trainer started.
     """
@@ -25,8 +26,14 @@ class Standing:
     start: Row = field(default_factory=dict)
     round: Row = field(default_factory=dict)
     check: Row = field(default_factory=dict)
+    evaluation: Row = field(default_factory=dict)
     end: Row = field(default_factory=dict)
     starts: int = 0
+
+    @property
+    def for_return(self) -> bool:
+        """Whether the run trains for return, and not for an equilibrium."""
+        return self.start.get("goal") == "return"
 
     def add(self, row: Row) -> None:
         """Take in one row; kinds that this version does not know are ignored."""
@@ -38,6 +45,8 @@ class Standing:
                 self.round = row
             case "check":
                 self.check = row
+            case "evaluation":
+                self.evaluation = row
             case "end":
                 self.end = row
 

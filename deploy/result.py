@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.metrics_tail import Standing
-from deploy.view import DASH, number, percent
+from deploy.view import DASH, mean_return, number, percent
 
 _REASONS = {"converged": "converged: nobody can gain by deviating", "budget": "stopped at max_environment_steps"}
 
@@ -27,8 +27,12 @@ def print_result(
         seconds: wall time of this launch.
         restarts: per process, where there were any.
     """
-    console.print(_agents(standing.check, environment))
-    console.print(_figures(standing, seconds, restarts))
+    if standing.for_return:
+        console.print(_returns(standing.evaluation, environment))
+        console.print(_grid(_return_figures(standing), standing.end, seconds, restarts))
+    else:
+        console.print(_agents(standing.check, environment))
+        console.print(_grid(_equilibrium_figures(standing), standing.end, seconds, restarts))
 
 
 def _agents(check: Mapping[str, Any], environment: Mapping[str, Any]) -> Table:
@@ -49,21 +53,49 @@ def _agents(check: Mapping[str, Any], environment: Mapping[str, Any]) -> Table:
     return table
 
 
-def _figures(standing: Standing, seconds: float, restarts: Mapping[str, int]) -> Table:
-    check, reason = standing.check, str(standing.end.get("reason", ""))
-    counts = ", ".join(f"{name} {count}" for name, count in restarts.items() if count) or "none"
+def _returns(evaluation: Mapping[str, Any], environment: Mapping[str, Any]) -> Table:
+    title = f"The last evaluation, greedy, {number(evaluation.get('episodes'), 0)} episodes"
+    table = Table("agent", title=title, title_justify="left")
+    for name in ("mean return", "standard error"):
+        table.add_column(name, justify="right")
+    means, errors = evaluation.get("returns") or {}, evaluation.get("standard_errors") or {}
+    titles = (environment.get("facts") or {}).get("agent_titles") or {}
+    for agent in environment.get("agents") or list(means):
+        table.add_row(str(titles.get(agent, agent)), number(means.get(agent), 3), number(errors.get(agent), 3))
+    return table
+
+
+def _return_figures(standing: Standing) -> tuple[tuple[str, str], ...]:
+    row, evaluation = standing.round, standing.evaluation
+    cpu = number(row.get("learner_cpu_seconds"), 1)
+    return (
+        ("mean return", f"{mean_return(evaluation)} over agents and episodes"),
+        ("steps", f"{number(row.get('environment_steps'), 0)} joint actions learned from"),
+        ("updates", f"{number(row.get('updates'), 0)} in {cpu} s of the trainer's processor time"),
+        ("too old", f"{number(row.get('stale'), 0)} joint actions dropped"),
+        *((("greedy joint action", str(standing.end["verdict"])),) if "verdict" in standing.end else ()),
+    )
+
+
+def _equilibrium_figures(standing: Standing) -> tuple[tuple[str, str], ...]:
+    check = standing.check
     money = f"{number(check.get('nash_conv'), 4)}; estimated {number(check.get('nash_conv_estimated'), 4)}"
-    rows = (
-        ("ended", _REASONS.get(reason, reason or DASH)),
+    return (
         ("NashConv, verified", f"{percent(check.get('relative'))} of total profit ({money})"),
         ("NashConv, by the critics", f"{percent(check.get('relative_estimated'))} of total profit"),
         ("ANI", number(check.get("ani"), 5)),
         ("evaluations", f"{number(standing.round.get('environment_steps'), 0)} joint actions learned from"),
-        ("wall time", f"{number(seconds, 1)} s"),
-        ("restarts", counts),
     )
+
+
+def _grid(
+    figures: Sequence[tuple[str, str]], ended: Mapping[str, Any], seconds: float, restarts: Mapping[str, int]
+) -> Table:
+    reason = str(ended.get("reason", ""))
+    counts = ", ".join(f"{name} {count}" for name, count in restarts.items() if count) or "none"
     table = Table.grid(padding=(0, 2))
-    for row in rows:
+    table.add_row("ended", _REASONS.get(reason, reason or DASH))
+    for row in (*figures, ("wall time", f"{number(seconds, 1)} s"), ("restarts", counts)):
         table.add_row(*row)
     return table
 

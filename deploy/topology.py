@@ -40,8 +40,12 @@ class Topology:
         return [self._command(f"env_server-{n}", "env_server", log, hang_seconds=hang) for n in range(count)]
 
     def agents(self, ids: Sequence[str], registry: Command) -> dict[str, list[Command]]:
-        """The minds: every replica of every agent."""
-        return {agent: self._replicas(agent, registry) for agent in ids}
+        """The minds: every replica of every agent; agents that share a service have the same commands."""
+        shared = self._experiment.agents.shared(ids)
+        together = self._replicas("agents", shared, registry) if shared else []
+        return {
+            agent: together if agent in shared else self._replicas(f"agent-{agent}", [agent], registry) for agent in ids
+        }
 
     def trainer(
         self, registry: Command, env_servers: Sequence[Command], agents: Mapping[str, Sequence[Command]]
@@ -54,16 +58,16 @@ class Topology:
             arguments += ["--agent", f"{agent}={','.join(r.address for r in replicas)}"]
         return self._command("trainer", "trainer", arguments, job=True, hang_seconds=TRAINER_HANG_SECONDS)
 
-    def _replicas(self, agent: str, registry: Command) -> list[Command]:
-        settings = self._experiment.agents.of(agent)
-        arguments = ["--policy", settings.policy, "--policy-id", agent]
+    def _replicas(self, name: str, agents: Sequence[str], registry: Command) -> list[Command]:
+        settings = self._experiment.agents.of(agents[0])
+        arguments = ["--policy", settings.policy]
+        for agent in agents:
+            arguments += ["--policy-id", agent]
         if not settings.policy.startswith("scripted:"):
             arguments += ["--registry", registry.address]
         for key, value in settings.parameters.items():
             arguments += ["--parameter", f"{key}={value}"]
-        names = (
-            [f"agent-{agent}-{n}" for n in range(settings.replicas)] if settings.replicas > 1 else [f"agent-{agent}"]
-        )
+        names = [f"{name}-{n}" for n in range(settings.replicas)] if settings.replicas > 1 else [name]
         return [self._command(name, "agent_services", arguments) for name in names]
 
     def _command(

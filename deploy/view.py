@@ -60,19 +60,22 @@ class View:
 
 def line(view: View) -> str:
     """One line that says it all."""
-    row, check = view.standing.round, view.standing.check
+    row, check, evaluation = view.standing.round, view.standing.check, view.standing.evaluation
+    steps, earned = ("steps", "returns") if view.standing.for_return else ("evaluations", "rewards")
     parts = [f"{_clock(time.monotonic() - view.began)}"]
     if row:
-        rewards = " ".join(f"{agent}={number(r, 1)}" for agent, r in row.get("rewards", {}).items())
+        values = " ".join(f"{agent}={number(r, 1)}" for agent, r in row.get(earned, {}).items())
         parts += [
             f"round {row.get('round', DASH)}",
-            f"evaluations {number(row.get('environment_steps'), 0)}/{number(view.limit, 0)}",
+            f"{steps} {number(row.get('environment_steps'), 0)}/{number(view.limit, 0)}",
             f"{number(row.get('steps_per_second'), 0)} steps/s",
-            f"rewards {rewards or DASH}",
+            f"{earned} {values or DASH}",
         ]
     if check:
         verified, estimated = percent(check.get("relative")), percent(check.get("relative_estimated"))
         parts.append(f"NashConv {verified} (estimated {estimated})")
+    if evaluation:
+        parts.append(f"evaluated {mean_return(evaluation)}")
     if view.pending:
         parts.append(view.pending)
     if view.restarts:
@@ -96,18 +99,17 @@ def table(view: View) -> Panel:
 
 
 def _figures(view: View) -> Table:
-    row, check = view.standing.round, view.standing.check
+    row = view.standing.round
     done, speed = row.get("environment_steps"), row.get("steps_per_second")
     left = (view.limit - done) / speed if done is not None and speed else math.nan
+    for_return = view.standing.for_return
+    steps, most = ("steps", "") if for_return else ("evaluations", "at most ")
     figures = (
         ("round", number(row.get("round"), 0)),
-        ("evaluations", f"{number(done, 0)} of at most {number(view.limit, 0)}"),
+        (steps, f"{number(done, 0)} of {most}{number(view.limit, 0)}"),
         ("steps/s", number(speed, 0)),
-        ("at most left", _clock(left) if math.isfinite(left) else DASH),
-        ("noise", number(row.get("noise"), 3)),
-        ("NashConv verified", f"{percent(check.get('relative'))} of profit (stops at {percent(view.epsilon)})"),
-        ("NashConv estimated", f"{percent(check.get('relative_estimated'))} of profit"),
-        ("ANI", number(check.get("ani"), 4)),
+        (f"{most}left", _clock(left) if math.isfinite(left) else DASH),
+        *(_returns(view.standing) if for_return else _equilibrium(view)),
         ("restarts", str(view.restarts)),
     )
     grid = Table.grid(padding=(0, 2))
@@ -116,15 +118,37 @@ def _figures(view: View) -> Table:
     return grid
 
 
+def _equilibrium(view: View) -> tuple[tuple[str, str], ...]:
+    check = view.standing.check
+    return (
+        ("noise", number(view.standing.round.get("noise"), 3)),
+        ("NashConv verified", f"{percent(check.get('relative'))} of profit (stops at {percent(view.epsilon)})"),
+        ("NashConv estimated", f"{percent(check.get('relative_estimated'))} of profit"),
+        ("ANI", number(check.get("ani"), 4)),
+    )
+
+
+def _returns(standing: Standing) -> tuple[tuple[str, str], ...]:
+    row, evaluation = standing.round, standing.evaluation
+    at = f" at {number(evaluation.get('environment_steps'), 0)} steps" if evaluation else ""
+    return (
+        ("updates", number(row.get("updates"), 0)),
+        ("acting policy's age", f"{number(row.get('staleness'), 0)} updates"),
+        ("mean return, evaluated", f"{mean_return(evaluation)}{at}"),
+    )
+
+
 def _agents(view: View) -> Table:
     row = view.standing.round
-    rewards, versions = row.get("rewards", {}), row.get("versions", {})
+    versions = row.get("versions", {})
+    earned, title = ("returns", "return") if view.standing.for_return else ("rewards", "reward per step")
     grid = Table("agent", "policy served", box=None, padding=(0, 2), header_style="dim")
-    grid.add_column("reward per step", justify="right")
+    grid.add_column(title, justify="right")
     grid.add_column("service")
     for agent, services in view.agents.items():
         states = ", ".join(sorted({s.state for s in services})) or DASH
-        grid.add_row(agent, version(versions.get(agent)), number(rewards.get(agent), 2), states)
+        value = number(row.get(earned, {}).get(agent), 2)
+        grid.add_row(agent, version(versions.get(agent)), value, states)
     return grid
 
 
@@ -140,6 +164,12 @@ def percent(value: Any) -> str:
         return DASH
     share = 100.0 * value
     return f"{share:.1f} %" if abs(share) >= 10 else f"{share:#.2g} %"
+
+
+def mean_return(evaluation: Mapping[str, Any]) -> str:
+    """The mean over agents and episodes with its standard error, or a dash."""
+    mean, error = evaluation.get("mean"), evaluation.get("standard_error")
+    return f"{number(mean, 2)} ± {number(error, 2)}"
 
 
 def version(value: Any) -> str:

@@ -19,7 +19,7 @@ from trainer.assemble import assemble
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """Train the agents of one run until nobody gains by deviating; resumes from RUN/checkpoint by itself."""
+    """Train the agents of one run, to an equilibrium or for return; resumes from RUN/checkpoint by itself."""
 
     run_directory: Path
     """The run's folder; its config.yaml says what to train."""

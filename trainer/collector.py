@@ -34,6 +34,8 @@ class Collector:
         seed: int,
         deadline: float,
         patience: float,
+        log: bool = True,
+        outcomes_only: bool = False,
     ) -> None:
         """Nothing is dialled yet.
 
@@ -44,6 +46,8 @@ class Collector:
             seed: keys all randomness of the rollouts.
             deadline: seconds an agent service may take for one frame.
             patience: seconds to keep trying while processes are down.
+            log: whether the servers log what is played.
+            outcomes_only: whether segments come without leaves, where only what was earned matters.
         """
         self._servers = tuple(servers)
         self._seats = {agent: tuple(addresses) for agent, addresses in seats.items()}
@@ -52,6 +56,8 @@ class Collector:
         self._seed = seed
         self._deadline = deadline
         self._patience = patience
+        self._log = log
+        self._outcomes_only = outcomes_only
 
     async def describe(self, name: str, config_json: str) -> GameSpec:
         """The configured game, as its servers describe it.
@@ -78,6 +84,7 @@ class Collector:
         num_envs: int,
         versions: Mapping[str, Version],
         explore: Explore | None,
+        newest: bool = False,
     ) -> list[Segment]:
         """Play the blocks and return them in order, a large block in several segments.
 
@@ -87,6 +94,7 @@ class Collector:
             num_envs: copies in each.
             versions: the policy version that must act, per agent that has versions.
             explore: how agents explore; None is greedy.
+            newest: whether newer versions may act too, so that the newest does.
 
         Raises:
             Refused: the request is wrong, or an agent service refused to act.
@@ -97,7 +105,7 @@ class Collector:
         attempt = 0
         while missing := [block for block in blocks if block not in done]:
             requests = [
-                self._request(spec, share, num_envs, versions, explore)
+                self._request(spec, share, num_envs, versions, explore, newest)
                 for share in _shares(missing, len(self._servers))
             ]
             outcomes = await asyncio.gather(
@@ -115,6 +123,7 @@ class Collector:
         num_envs: int,
         versions: Mapping[str, Version],
         explore: Explore | None,
+        newest: bool,
     ) -> pb.CollectRequest:
         request = pb.CollectRequest(
             run=self._run,
@@ -124,14 +133,13 @@ class Collector:
             num_blocks=len(blocks),
             deadline_us=int(self._deadline * 1e6),
             fallback=pb.FALLBACK_ABORT,
-            log=True,
+            log=self._log,
+            outcomes_only=self._outcomes_only,
         )
         for agent in spec.agents:
             seat = request.seats.add(agent=agent, addresses=self._seats.get(agent, ()))
             if agent in versions:
-                epoch, step = versions[agent]
-                exact = policy_pb2.PolicyVersion(epoch=epoch, step=step)
-                seat.policy.CopyFrom(policy_pb2.PolicyReference(policy_id=agent, exact_version=exact))
+                seat.policy.CopyFrom(_reference(agent, versions[agent], newest))
         if explore is not None:
             request.exploration.noise_scale = explore.noise_scale
             request.exploration.epsilon = explore.epsilon
@@ -147,7 +155,7 @@ class Collector:
             parts: list[Segment] = []
             async for item in stub.Collect(request):
                 if item.WhichOneof("kind") == "segment":
-                    parts.append(Segment.from_proto(item.segment, spec))
+                    parts.append(Segment.from_proto(item.segment, spec, self._outcomes_only))
                     if parts[-1].last:
                         done[parts[-1].block], parts = parts, []
         except grpc.RpcError as error:
@@ -165,6 +173,13 @@ class Collector:
         """Hang up."""
         for channel in self._channels:
             await channel.close()
+
+
+def _reference(agent: str, version: Version, newest: bool) -> policy_pb2.PolicyReference:
+    wanted = policy_pb2.PolicyVersion(epoch=version[0], step=version[1])
+    if newest:
+        return policy_pb2.PolicyReference(policy_id=agent, min_version=wanted)
+    return policy_pb2.PolicyReference(policy_id=agent, exact_version=wanted)
 
 
 def _shares(blocks: Sequence[int], servers: int) -> list[list[int]]:

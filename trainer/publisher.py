@@ -49,6 +49,10 @@ class Publisher:
         )
         self.versions = {self._spec.agents[i]: version for i in self._learning}
 
+    async def close(self) -> None:
+        """Hang up."""
+        await self._registry.close()
+
     def _manifest(self, index: int, model: bytes, version: Version, environment_steps: int) -> pb.PolicyManifest:
         agent = self._spec.agents[index]
         lineage = pb.PolicyLineage(run=self._run, algorithm=self._algorithm, environment_steps=environment_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from agora.v1 import policy_pb2, rollout_pb2 as pb
 from trainer.spec import GameSpec
 
 Array = NDArray[Any]
+Kinds = tuple[tuple[Leaf, ...], tuple[Leaf, ...]]
+"""Leaves of an observation and of an action."""
 ACTED = 1
 
 
@@ -51,6 +54,8 @@ class AgentSegment:
 class Segment:
     """One block, or some of its steps: global state leaves (T + 1, B, ...) and every agent's part.
 
+    Where only outcomes were asked for, there are no leaves.
+
     Attributes:
         first_step: number of the first step in the episode.
         last: whether the block ends here.
@@ -68,8 +73,13 @@ class Segment:
         return int(self.agents[0].reward.size)
 
     @classmethod
-    def from_proto(cls, message: pb.Segment, spec: GameSpec) -> Segment:
+    def from_proto(cls, message: pb.Segment, spec: GameSpec, outcomes_only: bool = False) -> Segment:
         """Unpack a segment; arrays share the message's bytes.
+
+        Args:
+            message: as it came.
+            spec: the game.
+            outcomes_only: whether it was asked for without leaves.
 
         Raises:
             Refused: a leaf is missing, or has a wrong dtype or shape.
@@ -78,14 +88,22 @@ class Segment:
         if len(message.agents) != len(spec.agents):
             expected = f"{len(spec.agents)} agents"
             raise Refused(policy_pb2.REASON_SHAPE, "segment.agents", expected, str(len(message.agents)))
-        state = _leaves(message.state, leaves(spec.state_space), (shape[0] + 1, shape[1]), "segment.state")
-        agents = tuple(_agent(part, spec, i, shape, f"segment.agents[{i}]") for i, part in enumerate(message.agents))
+        kept = () if outcomes_only else leaves(spec.state_space)
+        state = _leaves(message.state, kept, (shape[0] + 1, shape[1]), "segment.state")
+        agents = tuple(
+            _agent(part, _kinds(spec, i, outcomes_only), shape, f"segment.agents[{i}]")
+            for i, part in enumerate(message.agents)
+        )
         return cls(message.block, message.first_step, message.last, state, agents)
 
 
-def _agent(part: pb.AgentTrajectory, spec: GameSpec, index: int, shape: tuple[int, int], field: str) -> AgentSegment:
+def _kinds(spec: GameSpec, index: int, outcomes_only: bool) -> Kinds:
+    return ((), ()) if outcomes_only else (leaves(spec.observation_spaces[index]), leaves(spec.action_spaces[index]))
+
+
+def _agent(part: pb.AgentTrajectory, kinds: Kinds, shape: tuple[int, int], field: str) -> AgentSegment:
     steps, copies = shape
-    seen, done = leaves(spec.observation_spaces[index]), leaves(spec.action_spaces[index])
+    seen, done = kinds
     flat = {
         name: _one(getattr(part, name), shape, f"{field}.{name}")
         for name in ("log_prob", "reward", "terminated", "truncated", "acted")
@@ -136,3 +154,16 @@ def mean_rewards(segments: list[Segment]) -> NDArray[np.float64]:
     return np.array(
         [float(np.mean([s.agents[i].reward.mean() for s in segments])) for i in range(len(segments[0].agents))]
     )
+
+
+def episode_returns(segments: Sequence[Segment]) -> NDArray[np.float64]:
+    """What each agent earned in each episode, undiscounted, float64 (episodes, N), in order of block and copy.
+
+    Args:
+        segments: all of whole blocks; a block is one episode in each of its copies.
+    """
+    blocks: dict[int, NDArray[np.float64]] = {}
+    for segment in segments:
+        earned = np.stack([part.reward.sum(axis=0) for part in segment.agents], axis=1)
+        blocks[segment.block] = blocks.get(segment.block, 0.0) + earned
+    return np.concatenate([blocks[block] for block in sorted(blocks)])

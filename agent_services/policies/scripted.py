@@ -8,6 +8,8 @@
 ``haggler``      supply chains: buys what it has sold, sells what it has bought, concedes round by round
 ===============  ======================================================================================
 
+Those of particle games are listed in ``particles``.
+
 A new script is one new class and one line in ``SCRIPTS``.
 """
 
@@ -20,6 +22,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from agent_services.policies import particles
 from agent_services.policies.negotiators import Haggler
 from agora.agents.policy import (
     Array,
@@ -115,13 +118,14 @@ class Random:
         return decide
 
 
-Script = FixedPrice | CostPlus | Undercut | Random | Haggler
+Script = FixedPrice | CostPlus | Undercut | Random | Haggler | particles.Script
 SCRIPTS: Mapping[str, type[Script]] = {
     "fixed_price": FixedPrice,
     "cost_plus": CostPlus,
     "undercut": Undercut,
     "random": Random,
     "haggler": Haggler,
+    **particles.SCRIPTS,
 }
 """Name → class; its fields are the script's parameters."""
 

@@ -15,6 +15,8 @@ from env_server.environments.base import Environment
 
 ENVIRONMENTS = {
     "charging": "env_server.environments.charging:Charging",
+    "matrix": "env_server.environments.matrix:Matrix",
+    "mpe": "env_server.environments.mpe:Mpe",
     "pettingzoo": "env_server.environments.pettingzoo:PettingZoo",
     "scml": "env_server.environments.scml:Scml",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -36,6 +37,22 @@ def test_a_run_finishes_and_leaves_its_folder(launch):
     assert f"station_0={','.join(replicas)}" in trainer
     assert "--metrics-port" in trainer
     assert (one.run / "logs" / "trainer.log").exists()
+
+
+def test_one_service_may_answer_for_all_learning_agents(launch):
+    one = launch("--set", "agents.together=true", "--set", "agents.replicas=2")
+    assert one.finish()[0] == 0
+    assert set(one.processes()) == {"registry", "env_server-0", "agents-0", "agents-1", "trainer"}
+    command = one.processes()["agents-0"]["command"]
+    assert [after for word, after in itertools.pairwise(command) if word == "--policy-id"] == ["station_0", "station_1"]
+    where = ",".join(one.processes()[f"agents-{n}"]["address"] for n in range(2))
+    assert {f"station_0={where}", f"station_1={where}"} < set(one.processes()["trainer"]["command"])
+
+
+def test_an_agent_with_an_override_has_a_service_of_its_own(launch):
+    one = launch("--set", "agents.together=true", "--set", "agents.overrides.station_1.policy=scripted:undercut")
+    assert one.finish()[0] == 0
+    assert set(one.processes()) == {"registry", "env_server-0", "agents", "agent-station_1", "trainer"}
 
 
 def test_a_trainer_that_crashes_is_restarted(launch):

@@ -67,6 +67,8 @@ def test_numbers_as_people_write_them(written):
     [
         ("training: {epsilon: -1}", "small.yaml: training.epsilon: expected greater than 0, got -1"),
         ("training: {num_env: 4}", "did you mean num_envs?"),
+        ("training: {evaluation: {environment: {nmae: mpe}}}", "did you mean name?"),
+        ("training: {goal: profit}", "training.goal: expected 'equilibrium' or 'return', got 'profit'"),
         ("sede: 4", "did you mean seed?"),
         ("seed: many", "seed: expected a valid integer"),
         ("agents: {policy: onxx}", "agents.policy: expected text of the form"),

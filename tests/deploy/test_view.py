@@ -27,6 +27,20 @@ CHECK = {
     "actions": {"station_0": [0.5, 0.25], "station_1": [0.0, 1.0]}, "evaluations": 4000,
 }  # fmt: skip
 
+PRACTICE = [
+    {"kind": "start", "goal": "return", "epoch": 1},
+    {
+        "kind": "round", "round": 7, "environment_steps": 22_400, "steps_per_second": 2000.0, "updates": 224,
+        "returns": {"station_0": -21.25, "station_1": -20.5}, "staleness": 32, "stale": 96, "noise": 0.3,
+        "versions": {"station_0": [1, 192], "station_1": [1, 192]}, "losses": {}, "learner_cpu_seconds": 3.25,
+    },
+    {
+        "kind": "evaluation", "round": 5, "environment_steps": 16_000, "episodes": 2000, "mean": -12.345,
+        "standard_error": 0.125, "returns": {"station_0": -12.5, "station_1": -12.19},
+        "standard_errors": {"station_0": 0.25, "station_1": 0.5},
+    },
+]  # fmt: skip
+
 
 def service(name, state="ready", restarts=0):
     return SimpleNamespace(command=SimpleNamespace(name=name), state=state, restarts=restarts)
@@ -125,3 +139,33 @@ def test_a_result_without_a_check():
     with console.capture() as capture:
         print_result(console, Standing(), {}, 1.0, {})
     assert "restarts" in capture.get()
+
+
+def test_a_run_that_trains_for_return_shows_returns():
+    text = drawn(table(view(*PRACTICE)))
+    for words in (
+        "22,400 of 30,000", "2,000", "0:04", "224", "32 updates", "-12.35 ± 0.12 at 16,000 steps",
+        "return", "-21.25", "1.192",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "NashConv" not in text and "profit" not in text
+    assert line(view(*PRACTICE)) == (
+        "1:15 · round 7 · steps 22,400/30,000 · 2,000 steps/s · returns station_0=-21.2 station_1=-20.5 · "
+        "evaluated -12.35 ± 0.12"
+    )
+    assert "returns –" in line(view(PRACTICE[0], {"kind": "round"}))
+    assert drawn(table(view(PRACTICE[0])))
+
+
+def test_the_result_of_a_run_that_trains_for_return():
+    standing = view(*PRACTICE, {"kind": "end", "reason": "budget", "round": 7}).standing
+    console = Console(width=120)
+    with console.capture() as capture:
+        print_result(console, standing, {"agents": list(AGENTS), "facts": {}}, 91.26, {})
+    text = capture.get()
+    for words in (
+        "greedy, 2,000 episodes", "-12.500", "0.250", "stopped at max_environment_steps", "-12.35 ± 0.12 over agents",
+        "22,400 joint actions", "224 in 3.2 s", "96 joint actions dropped", "91.3 s",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "NashConv" not in text

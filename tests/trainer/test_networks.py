@@ -75,3 +75,21 @@ def twin_of(shared):
     own = sharing()
     own.load_state_dict(shared.state_dict())
     return own
+
+
+@pytest.mark.parametrize("width", [1, 5, 15, 16])
+def test_narrow_layers_have_the_gradients_of_wide_ones(width):
+    draws = torch.Generator().manual_seed(3)
+    narrow = Networks(2, (4, 3, width), "tanh", draws)
+    inputs = torch.randn(2, 6, 4, generator=draws, requires_grad=True)
+    wanted = torch.randn(2, 6, width, generator=draws)
+
+    def plainly():
+        first, last = zip(narrow.weights, narrow.biases, strict=True)
+        return torch.tanh(inputs @ first[0] + first[1]) @ last[0] + last[1]
+
+    torch.testing.assert_close(narrow(inputs), plainly())
+    sought = [inputs, *narrow.parameters]
+    found = torch.autograd.grad((narrow(inputs) * wanted).sum(), sought)
+    expected = torch.autograd.grad((plainly() * wanted).sum(), sought)
+    torch.testing.assert_close(found, expected)

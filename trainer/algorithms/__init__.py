@@ -4,9 +4,25 @@ from typing import Any, Final
 
 from trainer.algorithms.base import Learner
 from trainer.algorithms.game import Game
+from trainer.algorithms.iddpg import Iddpg
+from trainer.algorithms.idqn import Idqn
+from trainer.algorithms.maddpg import Maddpg
+from trainer.algorithms.mappo import Ippo, Mappo
+from trainer.algorithms.matd3 import Matd3
+from trainer.algorithms.qmix import Qmix
+from trainer.algorithms.vdn import Vdn
 from trainer.spec import GameSpec
 
-ALGORITHMS: Final[dict[str, type[Learner]]] = {}
+ALGORITHMS: Final[dict[str, type[Learner]]] = {
+    "iddpg": Iddpg,
+    "idqn": Idqn,
+    "ippo": Ippo,
+    "maddpg": Maddpg,
+    "mappo": Mappo,
+    "matd3": Matd3,
+    "qmix": Qmix,
+    "vdn": Vdn,
+}
 
 
 def make_learner(algorithm: str, overrides: dict[str, Any], spec: GameSpec, seed: int) -> Learner:

@@ -29,7 +29,7 @@ class Trajectories:
         terminated: bool (T, B, N), ended by the rules after this step.
         truncated: bool (T, B, N), cut off after this step; learners bootstrap through it.
         acted: bool (T, B, N), the agent itself acted; learn from those only.
-        version: the oldest (epoch, step) that acted.
+        version: the oldest (epoch, step) that acted, of policies that have versions.
     """
 
     observations: Floats
@@ -70,7 +70,7 @@ class Trajectories:
             terminated=np.stack([part.terminated for part in parts], axis=2),
             truncated=np.stack([part.truncated for part in parts], axis=2),
             acted=np.stack([part.acted == ACTED for part in parts], axis=2),
-            version=min(_oldest(part.version) for part in parts),
+            version=_oldest(np.concatenate([part.version.reshape(-1, 2) for part in parts])),
         )
 
 
@@ -105,7 +105,9 @@ def _legal(segment: Segment, game: Game) -> Bools | None:
 
 
 def _oldest(versions: NDArray[np.uint64]) -> tuple[int, int]:
-    """The least (epoch, step) of (T, B, 2)."""
-    pairs = versions.reshape(-1, 2)
+    """The least (epoch, step) of (K, 2); 0-0 stands for scripts, and for rows in which nobody was awaited."""
+    pairs = versions[versions.any(axis=1)]
+    if not len(pairs):
+        return 0, 0
     epoch = pairs[:, 0].min()
     return int(epoch), int(pairs[pairs[:, 0] == epoch, 1].min())

@@ -133,7 +133,8 @@ def _yaml(text: str) -> object:
 
 def _agents_of(metrics: Metrics) -> list[str]:
     """Ids as the rows name them, where the environment's own list is missing."""
-    rows = [row.rewards for row in metrics.rounds[-1:]] + [row.payoffs for row in metrics.checks[-1:]]
+    rows = [named for row in metrics.rounds[-1:] for named in (row.rewards, row.returns)]
+    rows += [row.payoffs for row in metrics.checks[-1:]]
     return list(dict.fromkeys(agent for row in rows for agent in row))
 
 

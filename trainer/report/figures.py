@@ -43,6 +43,7 @@ class Figure:
         layout: plotly layout, only what differs from the page's own.
         table: the same figures.
         small: several such stand in a row.
+        frames: plotly frames of a moving picture.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Figure:
     layout: Json
     table: Table
     small: bool = False
+    frames: Sequence[Json] = ()
 
     @property
     def description(self) -> str:
@@ -60,7 +62,8 @@ class Figure:
 
     def json(self) -> Json:
         """What the page hands to plotly."""
-        return {"id": self.id, "data": self.data, "layout": self.layout, "small": self.small}
+        moving = {"frames": list(self.frames)} if self.frames else {}
+        return {"id": self.id, "data": self.data, "layout": self.layout, "small": self.small, **moving}
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def payoff_figure(run: Run) -> Figure | None:
     word = "Profit" if run.currency else "Payoff"
     caption = "Markers: at the checks, without exploration. Faint: as collected, with it."
     y_title = f"per step, {run.currency}" if run.currency else "per step"
-    return _figure(run, "payoffs", f"{word} of each agent", caption, series, y_title)
+    return plot(run, "payoffs", f"{word} of each agent", caption, series, y_title)
 
 
 def equilibrium_figures(run: Run) -> list[Figure]:
@@ -41,15 +41,21 @@ def equilibrium_figures(run: Run) -> list[Figure]:
 
 
 def training_figures(run: Run) -> list[Figure]:
-    """Versions served, exploration noise and speed."""
+    """Versions served, their age, exploration and speed."""
     rounds = run.metrics.rounds
     steps = [r.environment_steps for r in rounds]
     noise = Series("noise", steps, [r.noise for r in rounds], "--accent")
     speed = Series("speed", steps, [r.steps_per_second for r in rounds], "--accent")
+    epsilon = Series("epsilon", steps, [r.epsilon for r in rounds], "--accent")
+    age = Series("age", steps, [r.staleness for r in rounds], "--accent")
+    aged = "Updates that the learner was ahead of the policies that played the round."
+    random = "Share of choices that are drawn uniformly."
     figures = [
         _versions(run),
-        _figure(run, "noise", "Exploration noise", "Scale of the noise on every action.", [noise], "scale", _zero()),
-        _figure(run, "speed", "Speed", "Joint actions per second, round by round.", [speed], "steps/s", _zero()),
+        plot(run, "staleness", "Age of the acting policies", aged, [age], "updates", _zero()),
+        plot(run, "epsilon", "Exploration, ε", random, _used(epsilon), "share", _zero()),
+        plot(run, "noise", "Exploration noise", "Scale of the noise on every action.", _used(noise), "scale", _zero()),
+        plot(run, "speed", "Speed", "Joint actions per second, round by round.", [speed], "steps/s", _zero()),
     ]
     return [figure for figure in figures if figure]
 
@@ -62,18 +68,24 @@ def loss_figures(run: Run) -> list[Figure]:
     for i, name in enumerate(names):
         values = [r.losses.get(name, math.nan) for r in rounds]
         series = Series(name, [r.environment_steps for r in rounds], values, "--accent")
-        figures.append(_figure(run, f"loss-{i}", name, "Mean of the round.", [series], "loss"))
+        figures.append(plot(run, f"loss-{i}", name, "Mean of the round.", [series], "loss"))
     return [figure for figure in figures if figure]
 
 
-def _figure(
+def plot(
     run: Run, name: str, title: str, caption: str, series: Sequence[Series], y_title: str, layout: Json | None = None
 ) -> Figure | None:
     """The lines that hold any number, or None where none does."""
     known = [item for item in series if any(math.isfinite(value) for value in item.y)]
     if not known:
         return None
-    return evolution(name, title, caption, known, y_title, layout, run.metrics.resumes())
+    x_title = "joint actions" if run.metrics.for_return else "joint actions evaluated"
+    return evolution(name, title, caption, known, y_title, layout, run.metrics.resumes(), x_title)
+
+
+def _used(series: Series) -> list[Series]:
+    """The series, unless it is zero throughout: then the learner explores in another way."""
+    return [series] if any(series.y) else []
 
 
 def _zero() -> Json:
@@ -90,7 +102,7 @@ def _nash_conv(run: Run) -> Figure | None:
     if epsilon:
         layout |= reference_line(100 * epsilon, f"limit ε = {100 * epsilon:g} %", log=True)
     caption = "What all agents together could still gain by deviating alone, as a share of total profit (log axis)."
-    return _figure(run, "nash-conv", "NashConv", caption, series, "% of total profit", layout)
+    return plot(run, "nash-conv", "NashConv", caption, series, "% of total profit", layout)
 
 
 def _share(run: Run, name: str, value: Callable[[Check], float], color: str, symbol: str) -> Series:
@@ -127,7 +139,7 @@ def _calibration(run: Run) -> Figure | None:
         f"Verified over estimated NashConv; band: {low:g} to {high:g}. "
         "Open markers: NashConv is 1 % or less, where the ratio means little."
     )
-    return _figure(run, "calibration", "Can the critics' estimate be trusted?", caption, [series], "ratio", layout)
+    return plot(run, "calibration", "Can the critics' estimate be trusted?", caption, [series], "ratio", layout)
 
 
 def _ani(run: Run) -> Figure | None:
@@ -135,7 +147,7 @@ def _ani(run: Run) -> Figure | None:
     style = {"mode": "lines+markers", "marker": {"size": 7}}
     series = Series("ANI", [c.environment_steps for c in checks], [c.ani for c in checks], "--accent", style)
     caption = "Current over best-response payoff, mean over agents; 1: nobody can improve."
-    return _figure(run, "ani", "ANI", caption, [series], "ANI", reference_line(1.0, ""))
+    return plot(run, "ani", "ANI", caption, [series], "ANI", reference_line(1.0, ""))
 
 
 def _versions(run: Run) -> Figure | None:
@@ -152,4 +164,4 @@ def _versions(run: Run) -> Figure | None:
         steps = [float(r.versions[agent][1]) for r in known]
         series.append(Series(run.titles[agent], [r.environment_steps for r in known], steps, agent_color(i), style))
     caption = "Step of the version that acted, round by round; lines on top of each other: the same version."
-    return _figure(run, "versions", "Policy version served", caption, series, "version's step", _zero())
+    return plot(run, "versions", "Policy version served", caption, series, "version's step", _zero())

@@ -27,6 +27,7 @@ class Start(_Row):
     kind: Literal["start"]
     epoch: int = 0
     resumed: bool = False
+    goal: Literal["equilibrium", "return"] = "equilibrium"
 
 
 class Round(_Row):
@@ -40,6 +41,25 @@ class Round(_Row):
     versions: dict[str, tuple[int, int]] = {}
     noise: Number = math.nan
     losses: dict[str, Number] = {}
+    returns: dict[str, Number] = {}
+    epsilon: Number = math.nan
+    staleness: Number = math.nan
+    stale: int = 0
+    updates: int = 0
+    learner_cpu_seconds: Number = math.nan
+
+
+class Evaluation(_Row):
+    """Greedy play of episodes that nobody learns from."""
+
+    kind: Literal["evaluation"]
+    round: int
+    environment_steps: int
+    episodes: int = 0
+    returns: dict[str, Number] = {}
+    standard_errors: dict[str, Number] = {}
+    mean: Number = math.nan
+    standard_error: Number = math.nan
 
 
 class Check(_Row):
@@ -65,9 +85,10 @@ class End(_Row):
     kind: Literal["end"]
     reason: str
     round: int = 0
+    verdict: str = ""
 
 
-AnyRow = Start | Round | Check | End
+AnyRow = Start | Round | Check | Evaluation | End
 _ROW: TypeAdapter[AnyRow] = TypeAdapter(Annotated[AnyRow, Field(discriminator="kind")])
 
 
@@ -79,6 +100,7 @@ class Metrics:
         starts: every start, resumes included, in order.
         rounds: by ascending number.
         checks: by ascending number of the round.
+        evaluations: by ascending number of the round that they came after.
         end: the last row, if the run ended by itself.
         active_seconds: wall time from each start to the last row before the next.
         unreadable: lines that are torn or not understood.
@@ -87,9 +109,15 @@ class Metrics:
     starts: Sequence[Start] = ()
     rounds: Sequence[Round] = ()
     checks: Sequence[Check] = ()
+    evaluations: Sequence[Evaluation] = ()
     end: End | None = None
     active_seconds: float = 0.0
     unreadable: int = 0
+
+    @property
+    def for_return(self) -> bool:
+        """Whether the run trained for return, and not for an equilibrium."""
+        return any(start.goal == "return" for start in self.starts)
 
     def resumes(self) -> list[tuple[int, int]]:
         """(environment steps, epoch) at which the trainer took up its work again."""
@@ -107,6 +135,7 @@ class _Reader:
     starts: list[Start] = field(default_factory=list)
     rounds: dict[int, Round] = field(default_factory=dict)
     checks: dict[int, Check] = field(default_factory=dict)
+    evaluations: dict[int, Evaluation] = field(default_factory=dict)
     end: End | None = None
     active_seconds: float = 0.0
     since: float = math.nan
@@ -122,6 +151,9 @@ class _Reader:
             # The check of a round may stand before or after the round's own row: only later ones are stale.
             self.rounds = {n: r for n, r in self.rounds.items() if n < row.round} | {row.round: row}
             self.checks = {n: c for n, c in self.checks.items() if n <= row.round}
+            self.evaluations = {n: e for n, e in self.evaluations.items() if n < row.round}
+        elif isinstance(row, Evaluation):
+            self.evaluations[row.round] = row
         elif isinstance(row, Check):
             self.checks[row.round] = row
         else:
@@ -146,6 +178,7 @@ def read_metrics(path: Path) -> Metrics:
         starts=reader.starts,
         rounds=[reader.rounds[n] for n in sorted(reader.rounds)],
         checks=[reader.checks[n] for n in sorted(reader.checks)],
+        evaluations=[reader.evaluations[n] for n in sorted(reader.evaluations)],
         end=reader.end,
         active_seconds=reader.active_seconds,
         unreadable=reader.unreadable,

@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from trainer.report import learning, summary
+from trainer.report import learning, returns, summary
+from trainer.report.arena import episode_figure
 from trainer.report.data import Run, load_run
 from trainer.report.figures import Figure, Json
 from trainer.report.panels import PanelFigures, panel_figures
@@ -54,21 +55,24 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
     )
     panels = panel_figures(run)
-    payoffs = learning.payoff_figure(run)
+    payoffs = returns.return_figure(run) if run.metrics.for_return else learning.payoff_figure(run)
+    episode = episode_figure(run)
     equilibrium = learning.equilibrium_figures(run)
     training = learning.training_figures(run)
     losses = learning.loss_figures(run)
-    figures = [*_of_panels(panels), *([payoffs] if payoffs else []), *equilibrium, *training, *losses]
+    figures = [*_of_panels(panels), *filter(None, [payoffs, episode]), *equilibrium, *training, *losses]
     return templates.get_template("report.html.j2").render(
         run=run,
         headline=summary.headline(run),
         tiles=summary.tiles(run),
-        agents=summary.agent_table(run),
+        agents=returns.agent_table(run) if run.metrics.for_return else summary.agent_table(run),
+        evaluations=returns.evaluation_table(run),
         checks=summary.check_table(run),
         provenance=summary.provenance(run),
         reproduce=summary.reproduce(run),
         panels=panels,
         payoffs=payoffs,
+        episode=episode,
         equilibrium=equilibrium,
         training=training,
         losses=losses,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 
+from trainer.report import returns
 from trainer.report.data import Run
 from trainer.report.figures import Table, number, percent
 
@@ -40,12 +41,17 @@ def headline(run: Run) -> Headline:
     end, checks = run.metrics.end, run.metrics.checks
     if end is None:
         tone, status = "bad", "Unfinished: the run was stopped before its end"
+    elif run.metrics.for_return:
+        tone, status = "good", "Trained to the end of its budget"
     elif end.reason == "converged":
         tone, status = "good", "Converged"
     elif end.reason == "budget":
         tone, status = "fair", "Not converged within its budget"
     else:
         tone, status = "fair", f"Ended: {end.reason}"
+    if run.metrics.for_return:
+        verdict = f" The greedy joint action: {end.verdict}." if end is not None and end.verdict else ""
+        return Headline(tone, status, returns.sentence(run) + verdict)
     if not checks:
         return Headline(tone, status, "No equilibrium check was made.")
     last, epsilon = checks[-1], run.training("epsilon")
@@ -59,7 +65,18 @@ def headline(run: Run) -> Headline:
 
 def tiles(run: Run) -> list[Tile]:
     """The figures one asks for first."""
-    return [*_equilibrium_tiles(run), *_effort_tiles(run)]
+    first = _return_tiles(run) if run.metrics.for_return else _equilibrium_tiles(run)
+    return [*first, *_effort_tiles(run)]
+
+
+def _return_tiles(run: Run) -> list[Tile]:
+    evaluations, rounds = run.metrics.evaluations, run.metrics.rounds
+    cpu = rounds[-1].learner_cpu_seconds if rounds else math.nan
+    return [
+        Tile("Mean return", returns.mean(evaluations[-1]) if evaluations else "–", "greedy, over agents and episodes"),
+        Tile("Updates", f"{rounds[-1].updates:,}" if rounds else "–", f"{number(cpu, 3)} s of the trainer's processor"),
+        Tile("Too old to learn from", f"{rounds[-1].stale:,}" if rounds else "–", "joint actions dropped"),
+    ]
 
 
 def _equilibrium_tiles(run: Run) -> list[Tile]:
@@ -75,12 +92,13 @@ def _effort_tiles(run: Run) -> list[Tile]:
     metrics, budget = run.metrics, run.training("max_environment_steps")
     steps = [r.environment_steps for r in metrics.rounds[-1:]] + [c.environment_steps for c in metrics.checks[-1:]]
     versions = list(metrics.rounds[-1].versions.values()) if metrics.rounds else []
+    looks = f"{len(metrics.evaluations):,} evaluations" if metrics.for_return else f"{len(metrics.checks):,} checks"
     oldest = f"oldest: {_version(min(versions))}" if len(set(versions)) > 1 else "the same for all agents"
     return [
         Tile("Joint actions", f"{max(steps):,}" if steps else "–", f"of {budget:,.0f} at most" if budget else ""),
         Tile("Wall time", duration(metrics.active_seconds), f"{_speed(run)} joint actions per second"),
         Tile("Version served", _version(max(versions, default=None)), oldest if versions else ""),
-        Tile("Rounds", f"{metrics.rounds[-1].round:,}" if metrics.rounds else "–", f"{len(metrics.checks):,} checks"),
+        Tile("Rounds", f"{metrics.rounds[-1].round:,}" if metrics.rounds else "–", looks),
         Tile("Restarts", str(len(metrics.starts[1:])), _resumed_note(run)),
     ]
 

@@ -36,7 +36,7 @@ def check(number: int, time: float, relative: float = 0.5) -> str:
 
 
 def test_missing_file_is_an_empty_run(tmp_path: Path) -> None:
-    assert read_metrics(tmp_path / "none.jsonl") == Metrics(starts=[], rounds=[], checks=[])
+    assert read_metrics(tmp_path / "none.jsonl") == Metrics(starts=[], rounds=[], checks=[], evaluations=[])
 
 
 def test_torn_last_line_is_counted_and_left_out(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@
     const options = { responsive: true, displaylogo: false, displayModeBar: false };
     if (figure.layout.height) place.style.height = `${figure.layout.height}px`;
     await Plotly.react(place, coloured(figure.data), layout(figure, place.clientWidth < 500), options);
+    if (figure.frames) await Plotly.addFrames(place, figure.frames);
     place.dataset.drawn = "yes";
   }
 

@@ -1,0 +1,18 @@
+"""Whether the best learner beats what others published, by budget; see ``bench.stored_runs``."""
+
+from __future__ import annotations
+
+from bench.report import Row
+from bench.stored_runs import hold
+from experiments.references import BEST_AT_LEAST
+from experiments.running import names
+
+TITLE = (
+    "the best learner on simple_spread at 1, 3 and 10 million steps: stored runs, 2,000 episodes of mpe2 played anew"
+)
+
+
+def run(quick: bool) -> list[Row]:
+    """One row a budget; ``python -m experiments best`` makes what is measured."""
+    bars = {name: BEST_AT_LEAST[name.rpartition("_")[2]][0] for name in names("best")}
+    return hold("best", bars, quick)

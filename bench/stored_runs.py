@@ -1,0 +1,64 @@
+"""Stored training runs held against what they must reach, with their last policies evaluated anew.
+
+Nothing is trained here: ``python -m experiments GROUP`` does that, through the services, and keeps the last policies.
+They play on mpe2 itself, hosted through the PettingZoo door, the same episodes as when they were kept.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from typing import Final
+
+from bench.report import Row
+from experiments.playing import Table, play_again
+from experiments.running import is_kept
+from experiments.stored import Training, read_group
+
+SEEDS: Final = 3
+QUICK_EPISODES: Final = 200
+ROUNDING: Final = 0.01
+"""How far a mean return may be from the stored one: other processors round otherwise."""
+FEW_ERRORS: Final = 4.0
+"""The same for fewer episodes, in standard errors."""
+
+
+def hold(group: str, bars: Mapping[str, float], quick: bool) -> list[Row]:
+    """Rows of a group.
+
+    Args:
+        group: of experiments.
+        bars: per experiment, what the mean return of its three seeds must reach.
+        quick: evaluate one run anew, on fewer episodes; the other figures are as they are stored.
+    """
+    runs = read_group(group)
+    with Table() as table:
+        means = {(run.name, run.seed): run.final.mean for run in runs}
+        if quick:
+            replayed = _replay_one(table, runs)
+        else:
+            again = {(run.name, run.seed): play_again(table, run).mean for run in runs}
+            gaps = [abs(again[key] - means[key]) for key in again]
+            replayed = _row("played anew: difference from what is stored", gaps, "return", ROUNDING)
+            means = again
+    rows = [_held(name, [mean for key, mean in means.items() if key[0] == name], bar) for name, bar in bars.items()]
+    stale = [float(not is_kept(run.group, run.name, run.seed)) for run in runs]
+    return [*rows, replayed, _row("runs of another configuration than the present one", stale, "", 0.0)]
+
+
+def _replay_one(table: Table, runs: list[Training]) -> Row:
+    gaps = []
+    for run in runs[:1]:
+        again = play_again(table, run, QUICK_EPISODES)
+        gaps.append(abs(again.mean - run.final.mean) / math.hypot(again.standard_error, run.final.standard_error))
+    return _row(f"one run played anew, {QUICK_EPISODES} episodes: difference", gaps, "standard errors", FEW_ERRORS)
+
+
+def _held(name: str, means: list[float], bar: float) -> Row:
+    holds = len(means) >= SEEDS and statistics.fmean(means) >= bar
+    return Row(name, means or [math.nan], "return", f"mean of {SEEDS} seeds >= {bar:g}", holds)
+
+
+def _row(name: str, values: list[float], unit: str, limit: float) -> Row:
+    return Row(name, values or [math.nan], unit, f"<= {limit:g}", bool(values) and max(values) <= limit)
