@@ -6,8 +6,7 @@ Methods", arXiv:1802.09477.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,52 +20,35 @@ from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.heads import Heads
 from trainer.algorithms.losses.deterministic import critic_loss, logit_excess, policy_loss, target_value
 from trainer.algorithms.memory import Batch, Memory
+from trainer.algorithms.off_policy import OffPolicyConfig, OffPolicyLearner
 from trainer.algorithms.sharing import members_of
-from trainer.algorithms.trajectories import Trajectories
 from trainer.exploration import Explore
-from trainer.networks import Activation, Networks
+from trainer.networks import Networks
 from trainer.optimiser import Adam
 
 
-class DeterministicConfig(LearnerConfig):
-    """Settings of the deterministic learners. Steps are environment steps of one copy."""
+class DeterministicConfig(OffPolicyConfig):
+    """Settings of the deterministic learners."""
 
     actor_hidden: tuple[int, ...] = Field((64, 64), description="widths of the actors' hidden layers")
     critic_hidden: tuple[int, ...] = Field((128, 128), description="widths of the critics' hidden layers")
-    activation: Activation = Field("relu", description="of hidden layers")
     share: bool = Field(False, description="agents with equal spaces share an actor and critics")
     state: bool = Field(False, description="critics see the global state beside all observations")
-    discount: float = Field(0.95, ge=0, lt=1, description="γ")
     actor_rate: float = Field(1e-2, gt=0, description="Adam's step size for actors")
     critic_rate: float = Field(1e-2, gt=0, description="Adam's step size for critics")
-    rate_steps: int | None = Field(None, ge=1, description="steps in which step sizes fall to rate_floor; None: never")
-    rate_floor: float = Field(0.05, gt=0, le=1, description="share of the step sizes that remains")
-    averaging: float = Field(0.01, gt=0, le=1, description="τ, by which target networks follow per update")
-    batch_size: int = Field(1024, ge=1, description="joint transitions per update")
-    capacity: int = Field(500_000, ge=1, description="joint transitions that the replay keeps")
-    steps_per_update: float = Field(100.0, gt=0, description="steps between two updates")
-    warmup: int = Field(2000, ge=1, description="steps before anything is learned")
     noise_initial: float = Field(0.5, ge=0, description="exploration at first, a share of the action's bounds")
     noise_final: float = Field(0.3, ge=0, description="exploration in the end")
     noise_steps: int = Field(500_000, ge=1, description="steps in which exploration falls from one to the other")
     logit_limit: float = Field(4.0, gt=0, description="logits beyond it are penalised")
     logit_penalty: float = Field(1e-2, ge=0, description="weight of the squared excess of logits")
-    reward_scale: float = Field(1.0, gt=0, description="factor of rewards in targets")
     relaxation: float = Field(1.0, gt=0, description="temperature of the Gumbel-softmax, for choices")
-    max_staleness: int | None = Field(
-        None, ge=0, description="updates that the acting policy may be behind; older experience is dropped"
-    )
 
 
-class DeterministicLearner:
-    """See ``Learner``. What differs from algorithm to algorithm is what critics see and how many there are.
-
-    Attributes:
-        experience: steps learned from.
-    """
+class DeterministicLearner(OffPolicyLearner):
+    """See ``Learner``. What differs from algorithm to algorithm is what critics see and how many there are."""
 
     Config: ClassVar[type[LearnerConfig]] = DeterministicConfig
-    on_policy: ClassVar[bool] = False
+    config: DeterministicConfig
     critics: ClassVar[type[JointCritics | OwnCritics]] = JointCritics
     """What critics see."""
     twins: ClassVar[int] = 1
@@ -75,16 +57,15 @@ class DeterministicLearner:
     """Critic updates per actor update."""
 
     def __init__(self, config: DeterministicConfig, game: Game, seed: int) -> None:
-        self.config, self.game = config, game
-        self.updates = self.stale = self.experience = 0
-        self._owed = 0.0
-        self._draws = torch.Generator().manual_seed(seed)
+        super().__init__(config, game, seed)
         self._heads = Heads(game, config.relaxation)
         self._build()
         self._actor_adam = Adam(self._actor.parameters, config.actor_rate)
         judging = [parameter for critic in self._critics for parameter in critic.networks.parameters]
         self._critic_adam = Adam(judging, config.critic_rate)
-        self._memory = Memory(game, config.capacity, state=config.state, masks=game.discrete)
+
+    def _remember(self, game: Game, capacity: int) -> Memory:
+        return Memory(game, capacity, state=self.config.state, masks=game.discrete)
 
     def _build(self) -> None:
         config, game = self.config, self.game
@@ -112,46 +93,18 @@ class DeterministicLearner:
         done = min(1.0, self.experience / config.noise_steps)
         return config.noise_initial + done * (config.noise_final - config.noise_initial)
 
-    def add(self, experience: Trajectories) -> None:
-        """Take in what happened, unless too old policies acted."""
-        limit = self.config.max_staleness
-        if limit is not None and self.updates - experience.version[1] > limit:
-            self.stale += experience.steps
-            return
-        self._memory.add(experience)
-        self.experience += experience.steps
-        if self.experience >= self.config.warmup:
-            self._owed += experience.steps / self.config.steps_per_update
-
-    def update(self) -> dict[str, float]:
-        """Take the gradient steps that are owed."""
-        count = int(self._owed)
-        self._owed -= count
-        if not count:
-            return {}
-        losses = torch.zeros(2)
-        for _ in range(count):
-            batch = self._memory.draw(self.config.batch_size, self._draws)
-            losses[0] += self._learn_critics(batch)
-            self.updates += 1
-            if self.updates % self.delay == 0:
-                losses[1] += self._learn_actors(batch)
-                self._follow()
-        critic, actor = (losses / torch.tensor([count, max(1, count // self.delay)])).tolist()
-        return {"critic": critic, "actor": actor}
+    def _learn(self, batch: Batch) -> dict[str, Tensor]:
+        losses = {"critic": self._learn_critics(batch)}
+        if self.updates % self.delay == 0:
+            losses["actor"] = self._learn_actors(batch)
+            self._follow()
+        return losses
 
     def _follow(self) -> None:
         rate = self.config.averaging
         self._target_actor.follow(self._actor, rate)
         for target, critic in zip(self._targets, self._critics, strict=True):
             target.follow(critic.networks, rate)
-
-    def _pace(self) -> float:
-        """Share of the step sizes that remains by now."""
-        config = self.config
-        if config.rate_steps is None:
-            return 1.0
-        return max(config.rate_floor, 1.0 - self.experience / config.rate_steps)
 
     def _learn_critics(self, batch: Batch) -> Tensor:
         config, acted = self.config, batch.acted.T
@@ -208,22 +161,6 @@ class DeterministicLearner:
             )
             for i in range(game.size)
         ]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything, exactly: nested dicts of tensors and JSON values."""
-        counts = {"updates": self.updates, "stale": self.stale, "experience": self.experience, "owed": self._owed}
-        networks = {name: part.state_dict() for name, part in self._parts().items()}
-        return {"counts": counts, **networks, "memory": self._memory.state_dict(), "draws": self._draws.get_state()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where ``state_dict`` was taken."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state.get(name, {}))
-        self._memory.load_state_dict(state["memory"])
-        self._draws.set_state(state["draws"])
-        counts = state["counts"]
-        self.updates, self.stale = int(counts["updates"]), int(counts["stale"])
-        self.experience, self._owed = int(counts["experience"]), float(counts["owed"])
 
     def _parts(self) -> dict[str, Networks | Adam]:
         parts: dict[str, Networks | Adam] = {"actor": self._actor, "target_actor": self._target_actor}

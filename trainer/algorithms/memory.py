@@ -81,11 +81,7 @@ class Memory:
         return min(self.added, len(self._rows))
 
     def add(self, experience: Trajectories) -> None:
-        """Add all steps of all copies; of more than ``capacity``, the last ones stay.
-
-        Raises:
-            ValueError: something is not finite.
-        """
+        """Add all steps of all copies; of more than ``capacity``, the last ones stay."""
         steps, capacity = experience.steps, len(self._rows)
         kept = min(steps, capacity)
         start = (self.added + steps - kept) % capacity
@@ -95,8 +91,6 @@ class Memory:
             rows = self._rows[place : place + count]
             for part, column in zip(torch.split(rows, self._sizes, dim=1), columns, strict=True):
                 part.copy_(torch.from_numpy(column[source : source + count]))
-            if not math.isfinite(float(rows.sum())):
-                raise ValueError("experience: expected finite numbers, got NaN or infinity")
         self.added += steps
 
     def _columns(self, experience: Trajectories) -> list[Floats]:

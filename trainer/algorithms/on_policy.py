@@ -15,7 +15,6 @@ from torch import Tensor
 from trainer.actor import Actor, cut
 from trainer.algorithms import distributions
 from trainer.algorithms.base import LearnerConfig
-from trainer.algorithms.clipped_adam import ClippedAdam
 from trainer.algorithms.decisions import by_agent, check
 from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.losses.ppo import mean_over, normalised, policy_loss, value_loss
@@ -26,6 +25,7 @@ from trainer.algorithms.trajectories import Trajectories
 from trainer.algorithms.value_norm import ValueNorm
 from trainer.exploration import Explore
 from trainer.networks import Networks
+from trainer.optimiser import Adam
 
 Rows = dict[str, Tensor]
 
@@ -57,8 +57,8 @@ class OnPolicyLearner:
         self._critic = self._critics(members)
         self._actions = distributions.distribution(game, members, config.initial_std)
         learned = self._actor.parameters + self._actions.parameters
-        self._actor_adam = ClippedAdam(learned, config.actor_rate, config.max_norm)
-        self._critic_adam = ClippedAdam(self._critic.parameters, config.critic_rate, config.max_norm)
+        self._actor_adam = Adam(learned, config.actor_rate, config.max_norm)
+        self._critic_adam = Adam(self._critic.parameters, config.critic_rate, config.max_norm)
         self._norm = ValueNorm(game.size, config.return_memory)
         self._pending: list[Rows] = []
 
@@ -220,7 +220,7 @@ class OnPolicyLearner:
         counts = state["counts"]
         self.updates, self.stale, self.experience = (counts[name] for name in ("updates", "stale", "experience"))
 
-    def _parts(self) -> dict[str, Networks | ClippedAdam | ValueNorm]:
+    def _parts(self) -> dict[str, Networks | Adam | ValueNorm]:
         return {
             "actor": self._actor,
             "critic": self._critic,

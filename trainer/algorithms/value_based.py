@@ -6,8 +6,8 @@ Competition with Deep Reinforcement Learning", arXiv:1511.08779.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,19 +21,18 @@ from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.losses.deterministic import target_value
 from trainer.algorithms.losses.q_learning import chosen_value, double_q_value, td_loss
 from trainer.algorithms.memory import Batch, Memory
+from trainer.algorithms.off_policy import OffPolicyConfig, OffPolicyLearner
 from trainer.algorithms.relaxation import masked
 from trainer.algorithms.sharing import members_of
-from trainer.algorithms.trajectories import Trajectories
 from trainer.exploration import Explore
-from trainer.networks import Activation, Networks
+from trainer.networks import Networks
 from trainer.optimiser import Adam
 
 
-class ValueConfig(LearnerConfig):
-    """Settings of the value-based learners. Steps are environment steps of one copy."""
+class ValueConfig(OffPolicyConfig):
+    """Settings of the value-based learners."""
 
     hidden: tuple[int, ...] = Field((64, 64), description="widths of the Q networks' hidden layers")
-    activation: Activation = Field("relu", description="of hidden layers")
     share: bool | None = Field(
         None, description="agents with equal spaces share a Q network; None: where there are such agents"
     )
@@ -42,47 +41,38 @@ class ValueConfig(LearnerConfig):
     rate_steps: int | None = Field(
         1_000_000, ge=1, description="steps in which the step size falls to rate_floor; None: never"
     )
-    rate_floor: float = Field(0.05, gt=0, le=1, description="share of the step size that remains")
-    averaging: float = Field(0.01, gt=0, le=1, description="τ, by which target networks follow per update")
     huber: float = Field(1.0, gt=0, description="δ, the temporal difference beyond which the loss is linear")
     batch_size: int = Field(512, ge=1, description="joint transitions per update")
-    capacity: int = Field(500_000, ge=1, description="joint transitions that the replay keeps")
     steps_per_update: float = Field(50.0, gt=0, description="steps between two updates")
     warmup: int = Field(5_000, ge=1, description="steps before anything is learned")
     epsilon_initial: float = Field(1.0, gt=0, le=1, description="share of random choices at first")
     epsilon_final: float = Field(0.05, gt=0, le=1, description="share of random choices in the end")
     epsilon_steps: int = Field(100_000, ge=1, description="steps in which it falls from one to the other")
-    reward_scale: float = Field(1.0, gt=0, description="factor of rewards in targets")
-    max_staleness: int | None = Field(
-        None, ge=0, description="updates that the acting policy may be behind; older experience is dropped"
-    )
 
 
-class ValueLearner:
+class ValueLearner(OffPolicyLearner):
     """See ``Learner``. What differs from algorithm to algorithm is how the agents' values are mixed.
 
     Attributes:
-        experience: steps learned from.
         networks: the Q networks, and after them those that ``mix`` is given.
     """
 
     Config: ClassVar[type[LearnerConfig]] = ValueConfig
-    on_policy: ClassVar[bool] = False
+    config: ValueConfig
     team: ClassVar[bool] = True
     """Whether one value is learned for all agents, of the sum of their rewards, or one for each."""
     reads_state: ClassVar[bool] = False
     """Whether mixing depends on the global state."""
 
     def __init__(self, config: ValueConfig, game: Game, seed: int) -> None:
-        self.config, self.game = config, game
-        self.updates = self.stale = self.experience = 0
-        self._owed = 0.0
-        self._draws = torch.Generator().manual_seed(seed)
+        super().__init__(config, game, seed)
         self._real = torch.from_numpy(game.real.astype(np.float32))[:, None]
         self.networks = [self._values(), *self.mixing_networks(self._draws)]
         self._targets = [networks.copy() for networks in self.networks]
         self._adam = Adam([p for networks in self.networks for p in networks.parameters], config.rate)
-        self._memory = Memory(game, config.capacity, state=self.reads_state, masks=True)
+
+    def _remember(self, game: Game, capacity: int) -> Memory:
+        return Memory(game, capacity, state=self.reads_state, masks=True)
 
     def _values(self) -> Networks:
         config, game = self.config, self.game
@@ -126,41 +116,7 @@ class ValueLearner:
         done = min(1.0, self.experience / config.epsilon_steps)
         return config.epsilon_initial + done * (config.epsilon_final - config.epsilon_initial)
 
-    def _pace(self) -> float:
-        """Share of the step size that remains by now."""
-        config = self.config
-        if config.rate_steps is None:
-            return 1.0
-        return max(config.rate_floor, 1.0 - self.experience / config.rate_steps)
-
-    def add(self, experience: Trajectories) -> None:
-        """Take in what happened, unless too old policies acted.
-
-        Raises:
-            ValueError: something is not finite.
-        """
-        limit = self.config.max_staleness
-        if limit is not None and self.updates - experience.version[1] > limit:
-            self.stale += experience.steps
-            return
-        self._memory.add(experience)
-        self.experience += experience.steps
-        if self.experience >= self.config.warmup:
-            self._owed += experience.steps / self.config.steps_per_update
-
-    def update(self) -> dict[str, float]:
-        """Take the gradient steps that are owed."""
-        count = int(self._owed)
-        self._owed -= count
-        if not count:
-            return {}
-        loss = torch.zeros(())
-        for _ in range(count):
-            loss += self._learn(self._memory.draw(self.config.batch_size, self._draws))
-        self.updates += count
-        return {"value": float(loss) / count}
-
-    def _learn(self, batch: Batch) -> Tensor:
+    def _learn(self, batch: Batch) -> dict[str, Tensor]:
         config, acted = self.config, batch.acted.T
         q = chosen_value(self.networks[0](batch.observations.transpose(0, 1)), batch.actions.transpose(0, 1))
         values = self.mix(acted * q, batch.state, self.networks[1:])
@@ -169,7 +125,7 @@ class ValueLearner:
         self._adam.step(loss, self._pace() * config.rate)
         for target, networks in zip(self._targets, self.networks, strict=True):
             target.follow(networks, config.averaging)
-        return loss.detach()
+        return {"value": loss.detach()}
 
     @torch.no_grad()
     def _target(self, batch: Batch) -> Tensor:
@@ -211,22 +167,6 @@ class ValueLearner:
             )
             for i in range(game.size)
         ]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything, exactly: nested dicts of tensors and JSON values."""
-        counts = {"updates": self.updates, "stale": self.stale, "experience": self.experience, "owed": self._owed}
-        parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {"counts": counts, **parts, "memory": self._memory.state_dict(), "draws": self._draws.get_state()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where ``state_dict`` was taken."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state.get(name, {}))
-        self._memory.load_state_dict(state["memory"])
-        self._draws.set_state(state["draws"])
-        counts = state["counts"]
-        self.updates, self.stale = int(counts["updates"]), int(counts["stale"])
-        self.experience, self._owed = int(counts["experience"]), float(counts["owed"])
 
     def _parts(self) -> dict[str, Networks | Adam]:
         parts: dict[str, Networks | Adam] = {"adam": self._adam}

@@ -213,6 +213,18 @@ def test_games_that_do_not_fit_are_refused(algorithm, actions, why):
         make_learner(algorithm, {}, spec, 0)
 
 
+@FAMILY
+def test_experience_of_another_game_is_refused(algorithm):
+    learner = make_learner(algorithm, QUICK, game_spec(), 0)
+    with pytest.raises(ValueError, match=r"experience\.observations: expected \[4, 16, 3, 4\], got \[4, 16, 2, 5\]"):
+        learner.add(experience_of(game_spec(seen=(5, 5), done=(2, 2))))
+    bad = experience_of(game_spec())
+    bad.rewards[1, 2, 0] = np.nan
+    with pytest.raises(ValueError, match=r"experience\.rewards: expected finite numbers"):
+        learner.add(bad)
+    assert learner.experience == 0
+
+
 def test_agents_that_are_not_alike_cannot_share():
     with pytest.raises(ValueError, match="share: expected agents with equal spaces"):
         make_learner("maddpg", {"share": True}, game_spec(seen=(3, 5), done=(2, 2)), 0)
