@@ -105,6 +105,7 @@ FRAMES = {
     "memory": (edit(memory=b"1234"), "SHAPE", "agents[0].memory", "0 bytes", "4 bytes"),
     "noise": (explore(noise_scale=-1), "OUT_OF_BOUNDS", "agents[0].exploration.noise_scale", ">= 0", "-1.0"),
     "temperature": (explore(temperature=np.nan), "NOT_FINITE", "agents[0].exploration.temperature", "finite", "nan"),
+    "epsilon": (explore(epsilon=1.5), "OUT_OF_BOUNDS", "agents[0].exploration.epsilon", "at most 1", "1.5"),
     "explored rows": (explore(rows=b"11"), "SHAPE", "agents[0].exploration.rows", "3 bytes", "2"),
     "mask's type": (mask(PRICES), "DATA_TYPE", "agents[0].action_mask[0]", "uint8", "float32"),
     "mask's shape": (mask(np.ones((3, 2), np.uint8)), "SHAPE", "agents[0].action_mask[0]", "[3, 8]", "[3, 2]"),

@@ -67,6 +67,20 @@ def test_choices_are_drawn_from_the_masked_softmax(temperature):
     assert np.allclose(log_prob, np.log(first[action[:, 0]] * second[action[:, 1]]), atol=1e-5)
 
 
+@pytest.mark.parametrize("epsilon", [0.3, 1.0])
+def test_a_share_of_choices_is_uniform_among_the_legal_ones_and_the_rest_greedy(epsilon):
+    sampler = Sampler(leaves(spaces.MultiDiscrete([3, 2])))
+    logits = np.array([5.0, 9.0, 2.0, -1.0, 1.0], np.float32)  # the greatest of the first three is not legal
+    mask = np.tile(np.array([1, 0, 1, 1, 1], np.uint8), (ROWS, 1))
+    decision = Decision([Categorical(repeat(logits))])
+    (action,), log_prob = sampler.act(decision, batch(ROWS, [mask]), Explore(0.0, 7.0, epsilon))
+    first = np.array([1.0 - epsilon / 2, 0.0, epsilon / 2])
+    second = np.array([epsilon / 2, 1.0 - epsilon / 2])
+    assert np.allclose(np.bincount(action[:, 0], minlength=3) / ROWS, first, atol=0.02)
+    assert np.allclose(np.bincount(action[:, 1], minlength=2) / ROWS, second, atol=0.02)
+    assert np.allclose(log_prob, np.log(first[action[:, 0]] * second[action[:, 1]]), atol=1e-5)
+
+
 def test_empty_slots_do_not_count():
     sampler = Sampler(leaves(spaces.Box(0.0, 1.0, (3,), np.float32)))
     head, mask = Normal(repeat([0.5] * 3, 4)), np.zeros((4, 3), np.uint8)
