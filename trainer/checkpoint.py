@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
 State = dict[str, Any]
 SUFFIX = ".safetensors"
@@ -33,9 +33,8 @@ def save_checkpoint(directory: Path, number: int, state: State, keep: int) -> Pa
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{number:09d}{SUFFIX}"
     draft = path.with_suffix(".tmp")
-    with draft.open("wb") as file:
-        file.write(save(tensors, metadata={"plain": json.dumps(plain)}))
-        file.flush()
+    save_file(tensors, draft, metadata={"plain": json.dumps(plain)})
+    with draft.open("rb+") as file:
         os.fsync(file.fileno())
     draft.rename(path)
     for old in sorted(directory.glob(f"*{SUFFIX}"))[:-keep]:
@@ -75,7 +74,7 @@ def _split(state: State, prefix: str, tensors: dict[str, torch.Tensor]) -> State
         if "/" in key:
             raise ValueError(f"checkpoint key {prefix + key!r}: expected no '/'")
         if isinstance(value, torch.Tensor):
-            tensors[prefix + key] = value.detach().clone().contiguous()
+            tensors[prefix + key] = value.detach().contiguous()
         elif isinstance(value, dict):
             plain[key] = _split(value, f"{prefix}{key}/", tensors)
         else:
