@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from torch import Tensor
 
 from agora.agents.policy import choices_of
 from agora.spaces import Leaf
@@ -25,21 +24,6 @@ ACTIVATIONS: Final[Mapping[Activation, Callable[[Doubles], Doubles]]] = {
     "silu": lambda x: x * expit(x),
     "tanh": np.tanh,
 }
-
-
-def cut(layers: Sequence[tuple[Tensor, Tensor]], inputs: int, outputs: int) -> Layers:
-    """Layers without the inputs and outputs that are padding.
-
-    Args:
-        layers: weights (in, out) and biases (out,).
-        inputs: how many of the first layer's inputs are real.
-        outputs: how many of the last layer's outputs are.
-    """
-    found = [(weight.numpy(), bias.numpy()) for weight, bias in layers]
-    found[0] = (found[0][0][:inputs], found[0][1])
-    weight, bias = found[-1]
-    found[-1] = (weight[:, :outputs], bias[:outputs])
-    return found
 
 
 @dataclass(frozen=True)

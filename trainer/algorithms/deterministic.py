@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainer.actor import Actor, cut
+from trainer.actor import Actor
 from trainer.algorithms.base import LearnerConfig
 from trainer.algorithms.critics import JointCritics, OwnCritics
 from trainer.algorithms.game import Floats, Game
@@ -21,6 +21,7 @@ from trainer.algorithms.heads import Heads
 from trainer.algorithms.losses.deterministic import critic_loss, logit_excess, policy_loss, target_value
 from trainer.algorithms.memory import Batch, Memory
 from trainer.algorithms.off_policy import OffPolicyConfig, OffPolicyLearner
+from trainer.algorithms.policies import actors_of
 from trainer.algorithms.sharing import members_of
 from trainer.exploration import Explore
 from trainer.networks import Networks
@@ -149,18 +150,8 @@ class DeterministicLearner(OffPolicyLearner):
         return np.ascontiguousarray(actions.transpose(0, 1).numpy()), np.zeros(observations.shape[:2], np.float32)
 
     def actors(self) -> list[Actor]:
-        """Each agent's policy; padding is cut off."""
-        game = self.game
-        return [
-            Actor(
-                observation=game.observation[i],
-                action=game.action[i],
-                layers=cut(self._actor.member(i), game.observation_widths[i], game.action_widths[i]),
-                activation=self.config.activation,
-                bounded=not game.discrete,
-            )
-            for i in range(game.size)
-        ]
+        """Each agent's policy."""
+        return actors_of(self.game, self._actor, self.config.activation)
 
     def _parts(self) -> dict[str, Networks | Adam]:
         parts: dict[str, Networks | Adam] = {"actor": self._actor, "target_actor": self._target_actor}

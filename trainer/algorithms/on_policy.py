@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.actor import Actor, cut
+from trainer.actor import Actor
 from trainer.algorithms import distributions
 from trainer.algorithms.base import LearnerConfig
 from trainer.algorithms.decisions import by_agent, check
 from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.losses.ppo import mean_over, normalised, policy_loss, value_loss
 from trainer.algorithms.losses.returns import generalised_advantages
+from trainer.algorithms.policies import actors_of
 from trainer.algorithms.ppo_config import PpoConfig
 from trainer.algorithms.sharing import members_of
 from trainer.algorithms.trajectories import Trajectories
@@ -184,19 +185,9 @@ class OnPolicyLearner:
         return torch.stack([actor.mean(), critic.mean(), entropy.mean()]).detach()
 
     def actors(self) -> list[Actor]:
-        """Each agent's policy; padding is cut off."""
-        game = self.game
-        return [
-            Actor(
-                observation=game.observation[i],
-                action=game.action[i],
-                layers=cut(self._actor.member(i), game.observation_widths[i], game.action_widths[i]),
-                activation=self.config.activation,
-                bounded=game.continuous and game.bounded,
-                log_std=self._actions.log_std(i),
-            )
-            for i in range(game.size)
-        ]
+        """Each agent's policy."""
+        spread = [self._actions.log_std(agent) for agent in range(self.game.size)]
+        return actors_of(self.game, self._actor, self.config.activation, spread)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, exactly: nested dicts of tensors and JSON values."""

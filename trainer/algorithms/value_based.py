@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from trainer.actor import Actor, cut
+from trainer.actor import Actor
 from trainer.algorithms.base import LearnerConfig
 from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.losses.deterministic import target_value
 from trainer.algorithms.losses.q_learning import chosen_value, double_q_value, td_loss
 from trainer.algorithms.memory import Batch, Memory
 from trainer.algorithms.off_policy import OffPolicyConfig, OffPolicyLearner
+from trainer.algorithms.policies import actors_of
 from trainer.algorithms.relaxation import masked
 from trainer.algorithms.sharing import members_of
 from trainer.exploration import Explore
@@ -157,16 +158,7 @@ class ValueLearner(OffPolicyLearner):
 
     def actors(self) -> list[Actor]:
         """Each agent's Q network, whose values are taken for logits: the greedy choice is the same."""
-        game = self.game
-        return [
-            Actor(
-                observation=game.observation[i],
-                action=game.action[i],
-                layers=cut(self.networks[0].member(i), game.observation_widths[i], game.action_widths[i]),
-                activation=self.config.activation,
-            )
-            for i in range(game.size)
-        ]
+        return actors_of(self.game, self.networks[0], self.config.activation)
 
     def _parts(self) -> dict[str, Networks | Adam]:
         parts: dict[str, Networks | Adam] = {"adam": self._adam}
