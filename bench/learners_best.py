@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.report import Row
 from bench.stored_runs import hold
 from experiments.references import BEST_AT_LEAST
-from experiments.running import names
 
 TITLE = (
     "the best learner on simple_spread at 1, 3 and 10 million steps: stored runs, 2,000 episodes of mpe2 played anew"
@@ -14,5 +13,5 @@ TITLE = (
 
 def run(quick: bool) -> list[Row]:
     """One row a budget; ``python -m experiments best`` makes what is measured."""
-    bars = {name: BEST_AT_LEAST[name.rpartition("_")[2]][0] for name in names("best")}
+    bars = [(f"within {budget} steps: {name}", name, aim) for budget, (name, aim, _) in BEST_AT_LEAST.items()]
     return hold("best", bars, quick)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Final
 
 from bench.report import Row
@@ -24,12 +24,12 @@ FEW_ERRORS: Final = 4.0
 """The same for fewer episodes, in standard errors."""
 
 
-def hold(group: str, bars: Mapping[str, float], quick: bool) -> list[Row]:
+def hold(group: str, bars: Sequence[tuple[str, str, float]], quick: bool) -> list[Row]:
     """Rows of a group.
 
     Args:
         group: of experiments.
-        bars: per experiment, what the mean return of its three seeds must reach.
+        bars: titles, experiments, and what the mean return of an experiment's three seeds must reach.
         quick: evaluate one run anew, on fewer episodes; the other figures are as they are stored.
     """
     runs = read_group(group)
@@ -42,7 +42,7 @@ def hold(group: str, bars: Mapping[str, float], quick: bool) -> list[Row]:
             gaps = [abs(again[key] - means[key]) for key in again]
             replayed = _row("played anew: difference from what is stored", gaps, "return", ROUNDING)
             means = again
-    rows = [_held(name, [mean for key, mean in means.items() if key[0] == name], bar) for name, bar in bars.items()]
+    rows = [_held(title, [mean for key, mean in means.items() if key[0] == name], bar) for title, name, bar in bars]
     stale = [float(not is_kept(run.group, run.name, run.seed)) for run in runs]
     return [*rows, replayed, _row("runs of another configuration than the present one", stale, "", 0.0)]
 

@@ -20,8 +20,13 @@ AT_LEAST: Final = {
     "idqn": -18.6,
 }
 """Per algorithm the published mean at 3 million steps; for qmix, which diverged there, a bar of our own."""
-BEST_AT_LEAST: Final = {"1m": (-10.0, -16.3), "3m": (-8.3, -11.4), "10m": (-7.0, -9.95)}
-"""Per budget our aim for the best learner, and the best published mean of any."""
+BEST_AT_LEAST: Final = {
+    "1 M": ("matd3_1m", -10.0, -16.3),
+    "3 M": ("matd3_3m", -8.3, -11.4),
+    "10 M": ("matd3_3m", -7.0, -9.95),
+}
+"""Per budget of steps the experiment that keeps it, our aim for the best learner, and the best published mean of any.
+What is reached within 3 million steps is reached within 10 million."""
 
 
 def score(mean: float) -> float:
