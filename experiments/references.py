@@ -25,7 +25,7 @@ BEST_AT_LEAST: Final = {
     "3 M": ("matd3_3m", -8.3, -11.4),
     "10 M": ("matd3_10m", -7.0, -9.95),
 }
-"""Per budget of steps the experiment that keeps it, our aim for the best learner, and the best published mean of any."""
+"""Per budget of steps the experiment that keeps it, our aim for the best learner, and the best published mean."""
 
 
 def score(mean: float) -> float:
