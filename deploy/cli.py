@@ -18,7 +18,7 @@ from deploy import scml
 
 @dataclass(frozen=True)
 class Run:
-    """Run an experiment on this machine until it has converged.
+    """Run an experiment on this machine until it has converged, or has learned from as many steps as it may.
 
     Starts the policy registry, the environment servers, an agent service per agent and the trainer as processes,
     shows their progress, restarts what dies, and ends with a table and a report. Ctrl-C stops all of them; --resume
