@@ -6,18 +6,28 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from trainer.actor import Actor
 from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.trajectories import Trajectories
 from trainer.exploration import Explore
+from trainer.networks import Activation
 
 
 class LearnerConfig(BaseModel):
-    """Base of every learner's settings: unknown keys are refused, values are immutable."""
+    """Settings that all learners have: unknown keys are refused, values are immutable. Steps are those of one copy."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    activation: Activation = Field("relu", description="of hidden layers")
+    discount: float = Field(0.95, ge=0, lt=1, description="γ")
+    rate_steps: int | None = Field(None, ge=1, description="steps in which step sizes fall to rate_floor; None: never")
+    rate_floor: float = Field(0.05, gt=0, le=1, description="share of the step sizes that remains")
+
+    def pace(self, experience: int) -> float:
+        """Share of the step sizes that remains after so many steps."""
+        return 1.0 if self.rate_steps is None else max(self.rate_floor, 1.0 - experience / self.rate_steps)
 
 
 class Learner(Protocol):

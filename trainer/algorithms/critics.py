@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from trainer.algorithms.deterministic_config import DeterministicConfig
 from trainer.algorithms.game import Game
 from trainer.algorithms.sharing import own_first
-from trainer.networks import Activation, Networks
+from trainer.networks import Networks
 
 
 class Critics(Protocol):
-    """Critics Q_i of N agents."""
+    """Critics Q_i of N agents.
+
+    Attributes:
+        networks: being trained.
+    """
 
     networks: Networks
+
+    def __init__(self, game: Game, members: list[int], config: DeterministicConfig, draws: torch.Generator) -> None: ...
 
     def values(self, networks: Networks, observations: Tensor, actions: Tensor, state: Tensor) -> Tensor:
         """Values (N, B).
@@ -42,18 +48,12 @@ class JointCritics:
     is one product, and an own action that differs from the one in the input only adds its difference to it.
     """
 
-    def __init__(
-        self,
-        game: Game,
-        members: list[int],
-        hidden: Sequence[int],
-        activation: Activation,
-        state: bool,
-        draws: torch.Generator,
-    ) -> None:
+    def __init__(self, game: Game, members: list[int], config: DeterministicConfig, draws: torch.Generator) -> None:
         n, seen, done = game.size, game.observation_width, game.action_width
-        width = n * (seen + done) + (game.state_width if state else 0)
-        self.networks = Networks(len(set(members)), (width, *hidden, 1), activation, draws, 1.0, members)
+        width = n * (seen + done) + (game.state_width if config.state else 0)
+        self.networks = Networks(
+            len(set(members)), (width, *config.critic_hidden, 1), config.activation, draws, 1.0, members
+        )
         self._rows = _rows(own_first(members), seen, done, width)
         self._members, self._agents = self.networks.members[:, None], torch.arange(n)[:, None]
         self._own = torch.stack([n * seen + i * done + torch.arange(done) for i in range(n)])
@@ -87,19 +87,13 @@ class JointCritics:
 class OwnCritics:
     """Critics Q_i(o_i, a_i), which know nothing of other agents."""
 
-    def __init__(
-        self,
-        game: Game,
-        members: list[int],
-        hidden: Sequence[int],
-        activation: Activation,
-        state: bool,
-        draws: torch.Generator,
-    ) -> None:
-        if state:
+    def __init__(self, game: Game, members: list[int], config: DeterministicConfig, draws: torch.Generator) -> None:
+        if config.state:
             raise ValueError("state: expected false for critics of a single agent's observation, got true")
         width = game.observation_width + game.action_width
-        self.networks = Networks(len(set(members)), (width, *hidden, 1), activation, draws, 1.0, members)
+        self.networks = Networks(
+            len(set(members)), (width, *config.critic_hidden, 1), config.activation, draws, 1.0, members
+        )
 
     def values(self, networks: Networks, observations: Tensor, actions: Tensor, state: Tensor) -> Tensor:
         """See ``Critics``."""
@@ -108,6 +102,11 @@ class OwnCritics:
     def values_of_own(self, own: Tensor, observations: Tensor, actions: Tensor, state: Tensor) -> Tensor:
         """See ``Critics``."""
         return self.values(self.networks, observations, own.transpose(0, 1), state)
+
+
+def _networks(width: int, members: list[int], config: DeterministicConfig, draws: torch.Generator) -> Networks:
+    widths = (width, *config.critic_hidden, 1)
+    return Networks(len(set(members)), widths, config.activation, draws, members=members)
 
 
 def _rows(order: Tensor, seen: int, done: int, width: int) -> Tensor:

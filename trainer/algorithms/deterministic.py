@@ -10,17 +10,17 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from trainer.actor import Actor
 from trainer.algorithms.base import LearnerConfig
-from trainer.algorithms.critics import JointCritics, OwnCritics
+from trainer.algorithms.critics import Critics, JointCritics
+from trainer.algorithms.deterministic_config import DeterministicConfig
 from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.heads import Heads
 from trainer.algorithms.losses.deterministic import critic_loss, logit_excess, policy_loss, target_value
 from trainer.algorithms.memory import Batch, Memory
-from trainer.algorithms.off_policy import OffPolicyConfig, OffPolicyLearner
+from trainer.algorithms.off_policy import OffPolicyLearner
 from trainer.algorithms.policies import actors_of
 from trainer.algorithms.sharing import members_of
 from trainer.exploration import Explore
@@ -28,29 +28,12 @@ from trainer.networks import Networks
 from trainer.optimiser import Adam
 
 
-class DeterministicConfig(OffPolicyConfig):
-    """Settings of the deterministic learners."""
-
-    actor_hidden: tuple[int, ...] = Field((64, 64), description="widths of the actors' hidden layers")
-    critic_hidden: tuple[int, ...] = Field((128, 128), description="widths of the critics' hidden layers")
-    share: bool = Field(False, description="agents with equal spaces share an actor and critics")
-    state: bool = Field(False, description="critics see the global state beside all observations")
-    actor_rate: float = Field(1e-2, gt=0, description="Adam's step size for actors")
-    critic_rate: float = Field(1e-2, gt=0, description="Adam's step size for critics")
-    noise_initial: float = Field(0.5, ge=0, description="exploration at first, a share of the action's bounds")
-    noise_final: float = Field(0.3, ge=0, description="exploration in the end")
-    noise_steps: int = Field(500_000, ge=1, description="steps in which exploration falls from one to the other")
-    logit_limit: float = Field(4.0, gt=0, description="logits beyond it are penalised")
-    logit_penalty: float = Field(1e-2, ge=0, description="weight of the squared excess of logits")
-    relaxation: float = Field(1.0, gt=0, description="temperature of the Gumbel-softmax, for choices")
-
-
 class DeterministicLearner(OffPolicyLearner):
     """See ``Learner``. What differs from algorithm to algorithm is what critics see and how many there are."""
 
     Config: ClassVar[type[LearnerConfig]] = DeterministicConfig
     config: DeterministicConfig
-    critics: ClassVar[type[JointCritics | OwnCritics]] = JointCritics
+    critics: ClassVar[type[Critics]] = JointCritics
     """What critics see."""
     twins: ClassVar[int] = 1
     """Critics per agent; the least of their target values counts."""
@@ -73,10 +56,7 @@ class DeterministicLearner(OffPolicyLearner):
         members = members_of(game, config.share)
         widths = (game.observation_width, *config.actor_hidden, game.action_width)
         self._actor = Networks(len(set(members)), widths, config.activation, self._draws, 0.1, members)
-        self._critics = [
-            self.critics(game, members, config.critic_hidden, config.activation, config.state, self._draws)
-            for _ in range(self.twins)
-        ]
+        self._critics = [self.critics(game, members, config, self._draws) for _ in range(self.twins)]
         self._target_actor = self._actor.copy()
         self._targets = [critic.networks.copy() for critic in self._critics]
 
@@ -91,8 +71,7 @@ class DeterministicLearner(OffPolicyLearner):
 
     def _noise(self) -> float:
         config = self.config
-        done = min(1.0, self.experience / config.noise_steps)
-        return config.noise_initial + done * (config.noise_final - config.noise_initial)
+        return self._scheduled(config.noise_initial, config.noise_final, config.noise_steps)
 
     def _learn(self, batch: Batch) -> dict[str, Tensor]:
         losses = {"critic": self._learn_critics(batch)}
@@ -118,7 +97,7 @@ class DeterministicLearner(OffPolicyLearner):
         now = batch.observations, batch.actions, batch.state
         q = [critic.values(critic.networks, *now) for critic in self._critics]
         loss = torch.stack([critic_loss(acted * twin, acted * y).sum() for twin in q]).sum()
-        self._critic_adam.step(loss, self._pace() * config.critic_rate)
+        self._critic_adam.step(loss, self.config.pace(self.experience) * config.critic_rate)
         return loss.detach()
 
     def _next_actions(self, batch: Batch) -> Tensor:
@@ -135,7 +114,7 @@ class DeterministicLearner(OffPolicyLearner):
         q = critic.values_of_own(own, batch.observations, batch.actions, batch.state)
         losses = policy_loss(q * batch.acted.T)
         excess = config.logit_penalty * logit_excess(outputs, config.logit_limit)
-        self._actor_adam.step((losses + excess).sum(), self._pace() * config.actor_rate)
+        self._actor_adam.step((losses + excess).sum(), self.config.pace(self.experience) * config.actor_rate)
         critic.networks.differentiable(True)
         return losses.detach().sum()
 

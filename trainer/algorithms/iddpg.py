@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from trainer.algorithms.critics import JointCritics, OwnCritics
+from trainer.algorithms.critics import Critics, OwnCritics
 from trainer.algorithms.deterministic import DeterministicLearner
 
 
 class Iddpg(DeterministicLearner):
     """Critics Q_i(o_i, a_i)."""
 
-    critics: ClassVar[type[JointCritics | OwnCritics]] = OwnCritics
+    critics: ClassVar[type[Critics]] = OwnCritics

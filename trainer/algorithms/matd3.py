@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from trainer.algorithms.base import LearnerConfig
-from trainer.algorithms.deterministic import DeterministicConfig, DeterministicLearner
+from trainer.algorithms.deterministic import DeterministicLearner
+from trainer.algorithms.deterministic_config import DeterministicConfig
 from trainer.algorithms.memory import Batch
 
 

@@ -11,21 +11,16 @@ from pydantic import Field
 from torch import Tensor
 
 from trainer.algorithms.base import LearnerConfig
-from trainer.algorithms.decisions import check
 from trainer.algorithms.game import Game
 from trainer.algorithms.memory import Batch, Memory
 from trainer.algorithms.trajectories import Trajectories
-from trainer.networks import Activation, Networks
+from trainer.networks import Networks
 from trainer.optimiser import Adam
 
 
 class OffPolicyConfig(LearnerConfig):
-    """Settings that all learners from replay have. Steps are environment steps of one copy."""
+    """Settings that all learners from replay have."""
 
-    activation: Activation = Field("relu", description="of hidden layers")
-    discount: float = Field(0.95, ge=0, lt=1, description="γ")
-    rate_steps: int | None = Field(None, ge=1, description="steps in which step sizes fall to rate_floor; None: never")
-    rate_floor: float = Field(0.05, gt=0, le=1, description="share of the step sizes that remains")
     averaging: float = Field(0.01, gt=0, le=1, description="τ, by which target networks follow per update")
     batch_size: int = Field(1024, ge=1, description="joint transitions per update")
     capacity: int = Field(500_000, ge=1, description="joint transitions that the replay keeps")
@@ -71,7 +66,7 @@ class OffPolicyLearner:
         Raises:
             ValueError: a shape differs from the game's, or something is not finite.
         """
-        check(experience, self.game)
+        experience.check(self.game)
         config = self.config
         if config.max_staleness is not None and self.updates - experience.version[1] > config.max_staleness:
             self.stale += experience.steps
@@ -94,10 +89,9 @@ class OffPolicyLearner:
                 times[name] += 1
         return {name: float(loss) / times[name] for name, loss in total.items()}
 
-    def _pace(self) -> float:
-        """Share of the step sizes that remains by now."""
-        steps = self.config.rate_steps
-        return 1.0 if steps is None else max(self.config.rate_floor, 1.0 - self.experience / steps)
+    def _scheduled(self, initial: float, final: float, steps: int) -> float:
+        """What goes evenly from one value to the other in so many steps, by now."""
+        return initial + min(1.0, self.experience / steps) * (final - initial)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, exactly: nested dicts of tensors and JSON values."""

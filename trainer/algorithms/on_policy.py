@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.actor import Actor
 from trainer.algorithms import distributions
 from trainer.algorithms.base import LearnerConfig
-from trainer.algorithms.decisions import by_agent, check
 from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.losses.ppo import mean_over, normalised, policy_loss, value_loss
 from trainer.algorithms.losses.returns import generalised_advantages
@@ -50,8 +50,7 @@ class OnPolicyLearner:
         self.config, self.game = config, game
         self.updates = self.stale = self.experience = 0
         self._draws = torch.Generator().manual_seed(seed)
-        share = len(game.alike()) < game.size if config.share is None else config.share
-        members = members_of(game, share)
+        members = members_of(game, config.share)
         self._weights = 1.0 / torch.tensor([float(members.count(member)) for member in members])
         widths = (game.observation_width, *config.actor_hidden, game.action_width)
         self._actor = Networks(len(set(members)), widths, config.activation, self._draws, 0.01, members)
@@ -98,7 +97,7 @@ class OnPolicyLearner:
 
     def add(self, experience: Trajectories) -> None:
         """Take in what happened, unless older policies acted."""
-        check(experience, self.game)
+        experience.check(self.game)
         if experience.version[1] < self.updates:
             self.stale += experience.steps
             return
@@ -108,19 +107,19 @@ class OnPolicyLearner:
     def _rows(self, experience: Trajectories) -> Rows:
         """Decisions (N, R, ...), with what the policies and critics of now say of them."""
         count = experience.steps
-        seen, state = by_agent(experience.observations), by_agent(experience.state[:, :, None])
+        seen, state = _by_agent(experience.observations), _by_agent(experience.state[:, :, None])
         views = self._views(seen, state)
         values = self._values(views)
         rows = {
             "seen": seen[:, :count],
             "views": views[:, :count],
-            "actions": by_agent(experience.actions),
+            "actions": _by_agent(experience.actions),
             "values": values[:, :count],
-            "acted": by_agent(experience.acted),
+            "acted": _by_agent(experience.acted),
         }
         rows["advantages"], rows["targets"] = self._estimates(experience, values)
         if experience.legal is not None:
-            rows["legal"] = by_agent(experience.legal)
+            rows["legal"] = _by_agent(experience.legal)
         outputs = self._actor(rows["seen"])
         rows["old"], _ = self._actions.log_prob(outputs, rows["actions"], rows.get("legal"))
         return rows
@@ -144,7 +143,7 @@ class OnPolicyLearner:
         if not self._pending:
             return {}
         rows = self._taken()
-        count, pace = rows["acted"].shape[1], self._pace()
+        count, pace = rows["acted"].shape[1], self.config.pace(self.experience)
         losses = []
         for _ in range(self.config.epochs):
             for chosen in torch.randperm(count, generator=self._draws).chunk(self.config.minibatches):
@@ -163,13 +162,6 @@ class OnPolicyLearner:
         rows["targets"] = self._norm.normalise(rows["targets"])
         rows["advantages"] = normalised(rows["advantages"], rows["acted"])
         return rows
-
-    def _pace(self) -> float:
-        """Share of the step sizes that remains by now."""
-        config = self.config
-        if config.rate_steps is None:
-            return 1.0
-        return max(config.rate_floor, 1.0 - self.experience / config.rate_steps)
 
     def _learn(self, rows: Rows, pace: float) -> Tensor:
         """One gradient step of actors and critics; returns their losses and the entropy, (3,)."""
@@ -219,3 +211,8 @@ class OnPolicyLearner:
             "critic_adam": self._critic_adam,
             "norm": self._norm,
         }
+
+
+def _by_agent(values: NDArray[Any]) -> Tensor:
+    """Steps (T, B, N, ...) as float32 rows (N, T B, ...)."""
+    return torch.from_numpy(values).flatten(0, 1).transpose(0, 1).float().contiguous()

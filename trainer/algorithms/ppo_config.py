@@ -5,24 +5,19 @@ from __future__ import annotations
 from pydantic import Field
 
 from trainer.algorithms.base import LearnerConfig
-from trainer.networks import Activation
 
 
 class PpoConfig(LearnerConfig):
-    """Settings of MAPPO and IPPO. Steps are environment steps of one copy."""
+    """Settings of MAPPO and IPPO."""
 
     actor_hidden: tuple[int, ...] = Field((64, 64), description="widths of the actors' hidden layers")
     critic_hidden: tuple[int, ...] = Field((64, 64), description="widths of the critics' hidden layers")
-    activation: Activation = Field("relu", description="of hidden layers")
     share: bool | None = Field(None, description="agents with equal spaces share networks; None: where there are such")
-    discount: float = Field(0.95, ge=0, lt=1, description="γ")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="λ, from one step's surprise to whole returns")
     epochs: int = Field(4, ge=1, description="passes over what was collected")
     minibatches: int = Field(8, ge=1, description="gradient steps per pass")
     actor_rate: float = Field(2e-3, gt=0, description="Adam's step size for actors")
     critic_rate: float = Field(2e-3, gt=0, description="Adam's step size for critics")
-    rate_steps: int | None = Field(None, ge=1, description="steps in which step sizes fall to rate_floor; None: never")
-    rate_floor: float = Field(0.05, gt=0, le=1, description="share of the step sizes that remains")
     clip: float = Field(0.2, gt=0, description="ε, by which probabilities may change in one update")
     value_clip: float = Field(0.2, gt=0, description="by how much values may, in units of the returns' spread")
     huber: float = Field(10.0, gt=0, description="δ, beyond which errors of values count linearly, in the same units")

@@ -8,16 +8,20 @@ from torch import Tensor
 from trainer.algorithms.game import Game
 
 
-def members_of(game: Game, share: bool) -> list[int]:
+def members_of(game: Game, share: bool | None) -> list[int]:
     """The number of each agent's network, (N,).
+
+    Args:
+        game: whose agents.
+        share: whether agents with equal spaces share a network; None: if there are such agents.
 
     Raises:
         ValueError: agents shall share, but no two have equal spaces.
     """
-    if not share:
-        return list(range(game.size))
     groups = game.alike()
-    if len(groups) == game.size > 1:
+    if share is False:
+        return list(range(game.size))
+    if share and len(groups) == game.size > 1:
         raise ValueError(f"share: expected agents with equal spaces, got {', '.join(game.agents)} with different ones")
     return [number for agent in range(game.size) for number, group in enumerate(groups) if agent in group]
 

@@ -48,6 +48,26 @@ class Trajectories:
         """Joint decisions: T times B."""
         return int(self.rewards.shape[0] * self.rewards.shape[1])
 
+    def check(self, game: Game) -> None:
+        """Refuse what is not of this game.
+
+        Raises:
+            ValueError: a shape differs from the game's, or something is not finite.
+        """
+        t, b = self.rewards.shape[:2]
+        expected = {
+            "observations": (t + 1, b, game.size, game.observation_width),
+            "state": (t + 1, b, game.state_width),
+            "actions": (t, b, game.size, game.action_width),
+            "rewards": (t, b, game.size),
+        }
+        for name, shape in expected.items():
+            values = getattr(self, name)
+            if values.shape != shape:
+                raise ValueError(f"experience.{name}: expected {list(shape)}, got {list(values.shape)}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"experience.{name}: expected finite numbers, got NaN or infinity")
+
     @classmethod
     def of(cls, segment: Segment, game: Game) -> Trajectories:
         """Take a segment apart."""

@@ -77,8 +77,7 @@ class ValueLearner(OffPolicyLearner):
 
     def _values(self) -> Networks:
         config, game = self.config, self.game
-        alike = len(game.alike()) < game.size
-        members = members_of(game, alike if config.share is None else config.share)
+        members = members_of(game, config.share)
         widths = (game.observation_width, *config.hidden, game.action_width)
         return Networks(len(set(members)), widths, config.activation, self._draws, 1.0, members)
 
@@ -114,8 +113,7 @@ class ValueLearner(OffPolicyLearner):
 
     def _epsilon(self) -> float:
         config = self.config
-        done = min(1.0, self.experience / config.epsilon_steps)
-        return config.epsilon_initial + done * (config.epsilon_final - config.epsilon_initial)
+        return self._scheduled(config.epsilon_initial, config.epsilon_final, config.epsilon_steps)
 
     def _learn(self, batch: Batch) -> dict[str, Tensor]:
         config, acted = self.config, batch.acted.T
@@ -123,7 +121,7 @@ class ValueLearner(OffPolicyLearner):
         values = self.mix(acted * q, batch.state, self.networks[1:])
         weights = acted.amax(dim=0, keepdim=True) if self.team else acted
         loss = td_loss(values, self._target(batch), weights, config.huber).sum()
-        self._adam.step(loss, self._pace() * config.rate)
+        self._adam.step(loss, self.config.pace(self.experience) * config.rate)
         for target, networks in zip(self._targets, self.networks, strict=True):
             target.follow(networks, config.averaging)
         return {"value": loss.detach()}

@@ -7,6 +7,7 @@ from gymnasium import spaces
 
 from trainer.algorithms import make_learner
 from trainer.algorithms.critics import JointCritics, OwnCritics
+from trainer.algorithms.deterministic_config import DeterministicConfig
 from trainer.algorithms.game import Game
 from trainer.algorithms.sharing import members_of, own_first
 from trainer.algorithms.trajectories import Trajectories
@@ -60,6 +61,10 @@ def experience_of(spec, steps=3, copies=16, seed=0, rewards=None, actions=None, 
     )
 
 
+def seeded():
+    return torch.Generator().manual_seed(1)
+
+
 def tensors(game, batch=7, seed=0):
     draws = torch.Generator().manual_seed(seed)
     widths = ((game.size, game.observation_width), (game.size, game.action_width), (game.state_width,))
@@ -72,7 +77,7 @@ def test_joint_critics_read_everything_in_their_own_order(share, state):
     """Against the plain way: concatenate for each agent in its order, and go through its network."""
     game = Game.of(game_spec())
     members = members_of(game, share)
-    critics = JointCritics(game, members, (8, 5), "relu", state, torch.Generator().manual_seed(1))
+    critics = JointCritics(game, members, DeterministicConfig(critic_hidden=(8, 5), state=state), seeded())
     seen, done, whole = tensors(game)
     order = own_first(members)
     own = torch.randn(3, 7, 2, generator=torch.Generator().manual_seed(5))
@@ -102,7 +107,7 @@ def test_agents_that_share_read_themselves_first_and_their_likes_next():
 
 def test_own_critics_see_nothing_of_others():
     game = Game.of(game_spec())
-    critics = OwnCritics(game, [0, 1, 2], (8,), "relu", False, torch.Generator().manual_seed(1))
+    critics = OwnCritics(game, [0, 1, 2], DeterministicConfig(critic_hidden=(8,)), seeded())
     seen, done, whole = tensors(game)
     before = critics.values(critics.networks, seen, done, whole)
     seen[:, 1], done[:, 1] = 9.0, 9.0

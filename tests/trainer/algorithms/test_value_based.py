@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 from pydantic import ValidationError
 
+from tests.support.states import same
 from trainer.algorithms import make_learner
 from trainer.algorithms.game import Game
 from trainer.algorithms.trajectories import Trajectories
@@ -307,18 +308,6 @@ def test_goes_on_exactly(algorithm, tmp_path):
         each.add(blocks[1])
         assert each.update()
     same(learner.state_dict(), other.state_dict())
-
-
-def same(one, other):
-    assert type(one) is type(other)
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            same(one[key], other[key])
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    else:
-        assert one == other
 
 
 @pytest.mark.parametrize(("share", "networks"), [(None, 2), (True, 2), (False, 3)])

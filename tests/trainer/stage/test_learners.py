@@ -7,6 +7,7 @@ import torch
 from gymnasium import spaces
 from pydantic import ValidationError
 
+from tests.support.states import same
 from trainer.checkpoint import load_newest, save_checkpoint
 from trainer.spec import GameSpec
 from trainer.stage import ALGORITHMS, make_learner
@@ -20,18 +21,6 @@ both = pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 
 def learner_of(algorithm, spec, **overrides):
     return make_learner(algorithm, "default", {**QUICK, **overrides}, spec, 5)
-
-
-def same(one, other):
-    assert type(one) is type(other)
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            same(one[key], other[key])
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    else:
-        assert one == other
 
 
 def test_shapes_are_the_briefs():

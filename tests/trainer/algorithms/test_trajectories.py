@@ -1,0 +1,99 @@
+"""Segments become arrays of all agents: leaves side by side, padding, one-hot choices, masks, versions."""
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from trainer.algorithms.game import Game
+from trainer.algorithms.sharing import members_of
+from trainer.algorithms.trajectories import Trajectories
+from trainer.segments import AgentSegment, Segment
+from trainer.spec import GameSpec
+
+STEPS, COPIES = 2, 3
+SEEN = spaces.Dict({"far": spaces.Box(-9, 9, (2, 2), np.float32), "kind": spaces.Discrete(4)})
+NEAR = spaces.Box(-9, 9, (3,), np.float32)
+
+
+def game_spec(*actions):
+    state = spaces.Box(-9, 9, (2,), np.float32)
+    return GameSpec("game", "", ("wide", "narrow"), (SEEN, NEAR), actions, state, False, {})
+
+
+def part(observation, action, action_mask=None, version=(0, 0), **more):
+    shape = (STEPS, COPIES)
+    fields = {
+        "log_prob": np.full(shape, -0.5, np.float32),
+        "reward": np.arange(6.0).reshape(shape),
+        "terminated": np.zeros(shape, bool),
+        "truncated": np.zeros(shape, bool),
+        "acted": np.array([[1, 1, 2], [1, 0, 1]], np.uint8),
+        "policy_id": "",
+        "version": np.tile(np.array(version, np.uint64), (*shape, 1)),
+    }
+    return AgentSegment(observation=observation, action={"": action}, action_mask=action_mask or {}, **fields | more)
+
+
+def observed(draws):
+    shape = (STEPS + 1, COPIES)
+    far, kind = draws.normal(size=(*shape, 2, 2)).astype(np.float32), draws.integers(0, 4, shape)
+    return {"far": far, "kind": kind}, {"": draws.normal(size=(*shape, 3)).astype(np.float32)}
+
+
+def segment(*parts):
+    return Segment(0, 0, True, {"": np.ones((STEPS + 1, COPIES, 2), np.float32)}, parts)
+
+
+def test_boxes_are_laid_side_by_side_and_padded():
+    spec = game_spec(spaces.Box(-1, 1, (2, 2), np.float32), spaces.Box(0, 5, (1,), np.float32))
+    draws, game = np.random.default_rng(0), Game.of(spec)
+    wide, narrow = observed(draws)
+    moved = draws.uniform(-1, 1, (STEPS, COPIES, 2, 2)).astype(np.float32)
+    turned = draws.uniform(0, 5, (STEPS, COPIES, 1)).astype(np.float32)
+    found = Trajectories.of(segment(part(wide, moved), part(narrow, turned)), game)
+    assert (game.observation_widths, game.action_widths, found.steps) == ((5, 3), (4, 1), 6)
+    np.testing.assert_array_equal(found.observations[:, :, 0, :4], wide["far"].reshape(3, 3, 4))
+    np.testing.assert_array_equal(found.observations[:, :, 0, 4], wide["kind"])
+    np.testing.assert_array_equal(found.observations[:, :, 1, :3], narrow[""])
+    assert not found.observations[:, :, 1, 3:].any() and not found.actions[:, :, 1, 1:].any()
+    np.testing.assert_array_equal(found.actions[:, :, 0], moved.reshape(2, 3, 4))
+    assert game.low.tolist() == [[-1.0] * 4, [0.0] * 4] and game.high.tolist() == [[1.0] * 4, [5.0, 0.0, 0.0, 0.0]]
+    assert found.acted[..., 0].tolist() == [[True, True, False], [True, False, True]]
+    assert found.legal is None and found.rewards[1, 2].tolist() == [5.0, 5.0]
+
+
+def test_choices_are_one_hot_from_where_they_start_and_masks_go_with_them():
+    spec = game_spec(spaces.MultiDiscrete([3, 2]), spaces.Discrete(2, start=7))
+    game, (wide, narrow) = Game.of(spec), observed(np.random.default_rng(0))
+    picked = np.array([[[0, 0], [1, 1], [2, 0]], [[2, 1], [1, 0], [0, 1]]])
+    mask = np.tile(np.array([1, 0, 1, 1, 1], np.uint8), (STEPS, COPIES, 1))
+    parts = part(wide, picked, {"": mask}), part(narrow, np.array([[7, 8, 7], [8, 7, 8]]))
+    found = Trajectories.of(segment(*parts), game)
+    assert found.actions[0, 1, 0].tolist() == [0, 1, 0, 0, 1] and found.actions[1, 0, 0].tolist() == [0, 0, 1, 0, 1]
+    assert found.actions[0, :2, 1].tolist() == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0]]
+    assert found.legal[0, 0].tolist() == [[True, False, True, True, True], [True, True, False, False, False]]
+    assert game.discrete and not game.continuous
+
+
+@pytest.mark.parametrize(
+    ("versions", "oldest"),
+    [(((2, 5), (2, 3)), (2, 3)), (((1, 9), (2, 3)), (1, 9)), (((2, 5), (0, 0)), (2, 5)), (((0, 0), (0, 0)), (0, 0))],
+)
+def test_the_oldest_version_counts_and_scripts_have_none(versions, oldest):
+    spec = game_spec(spaces.Discrete(2), spaces.Discrete(2))
+    seen, picked = observed(np.random.default_rng(0)), np.zeros((STEPS, COPIES), np.int64)
+    parts = [part(o, picked, version=v) for o, v in zip(seen, versions, strict=True)]
+    assert Trajectories.of(segment(*parts), Game.of(spec)).version == oldest
+
+
+@pytest.mark.parametrize(("share", "members"), [(None, [0, 1, 0]), (True, [0, 1, 0]), (False, [0, 1, 2])])
+def test_who_shares_a_network(share, members):
+    move, state = spaces.Discrete(2), spaces.Box(-9, 9, (2,), np.float32)
+    spec = GameSpec("game", "", ("a", "b", "c"), (NEAR, SEEN, NEAR), (move,) * 3, state, False, {})
+    assert members_of(Game.of(spec), share) == members
+
+
+def test_an_action_of_several_leaves_is_refused():
+    both = spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Discrete(2)})
+    with pytest.raises(ValueError, match="action space of wide: expected a single Box or choices"):
+        Game.of(game_spec(both, spaces.Discrete(2)))
