@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,53 +51,44 @@ async def assemble(
         Unavailable: no environment server could be reached.
     """
     settings = _settings(config["training"])
+    name, seed, game = str(config["name"]), int(config["seed"]), config["environment"]
     dial = partial(
-        Collector,
-        env_servers,
-        seats,
-        run=str(config["name"]),
-        deadline=settings.deadline_seconds,
-        patience=settings.patience_seconds,
+        Collector, env_servers, seats, run=name, deadline=settings.deadline_seconds, patience=settings.patience_seconds
     )
-    collector = dial(seed=int(config["seed"]), log=settings.log)
-    game = config["environment"]
+    collector = dial(seed=seed, log=settings.log)
     spec = await collector.describe(game["name"], json.dumps(game["config"]))
     scripted = _scripted(config, spec.agents)
     learning = [agent for agent in spec.agents if agent not in scripted]
     client = RegistryClient(registry, settings.patience_seconds)
-    publisher = Publisher(client, spec, learning, str(config["name"]), settings.algorithm)
-    checkpoints = run_directory / "checkpoint"
+    common: dict[str, Any] = {
+        "settings": settings,
+        "spec": spec,
+        "collector": collector,
+        "publisher": Publisher(client, spec, learning, name, settings.algorithm),
+        "run_directory": run_directory,
+    }
+    payoff = partial(RemotePayoff, list(env_servers), spec, settings.patience_seconds)
     if _goal(settings, spec) == "equilibrium":
-        return Training(
-            settings=settings,
-            spec=spec,
-            learner=_stage_learner(settings, spec, int(config["seed"]), bool(scripted)),
-            collector=collector,
-            payoff=RemotePayoff(list(env_servers), spec, settings.patience_seconds),
-            publisher=publisher,
-            tracker=Tracker(run_directory),
-            checkpoints=checkpoints,
-            epoch=next_epoch(checkpoints),
-        )
-    return Practice(
-        settings=settings,
-        spec=spec,
-        learner=_learner(settings, spec, int(config["seed"])),
-        collector=collector,
-        evaluator=await _evaluator(settings, spec, dial(seed=evaluation.SEED, log=False, outcomes_only=True)),
-        recorder=dial(seed=evaluation.SEED, log=True, outcomes_only=True),
-        judge=Judge(
-            dial(seed=evaluation.SEED, log=False),
-            RemotePayoff(list(env_servers), spec, settings.patience_seconds),
-            spec,
-        )
-        if can_judge(spec)
-        else None,
-        publisher=publisher,
-        tracker=Tracker(run_directory),
-        run_directory=run_directory,
-        epoch=next_epoch(checkpoints),
-    )
+        common |= {"learner": _stage_learner(settings, spec, seed, bool(scripted)), "payoff": payoff()}
+        return Training(**common, **_begun(run_directory))
+    common |= {"learner": _learner(settings, spec, seed)} | await _around(settings, spec, dial, payoff)
+    return Practice(**common, **_begun(run_directory))
+
+
+async def _around(
+    settings: TrainingSettings, spec: GameSpec, dial: Callable[..., Collector], payoff: Callable[[], RemotePayoff]
+) -> dict[str, Any]:
+    """What a run for return has beside learning: an evaluator, and a recorder and a judge where the game has use."""
+    return {
+        "evaluator": await _evaluator(settings, spec, dial(seed=evaluation.SEED, log=False, outcomes_only=True)),
+        "recorder": dial(seed=evaluation.SEED, log=True, outcomes_only=True) if "arena" in spec.facts else None,
+        "judge": Judge(dial(seed=evaluation.SEED, log=False), payoff(), spec) if can_judge(spec) else None,
+    }
+
+
+def _begun(run_directory: Path) -> dict[str, Any]:
+    """What is written down only when nothing can be refused any more."""
+    return {"tracker": Tracker(run_directory), "epoch": next_epoch(run_directory / "checkpoint")}
 
 
 def _goal(settings: TrainingSettings, spec: GameSpec) -> Goal:

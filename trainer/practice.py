@@ -4,75 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agora.errors import Refused
 from agora.v1 import policy_pb2
 from trainer.algorithms.base import Learner
 from trainer.algorithms.game import Game
 from trainer.algorithms.trajectories import Trajectories
-from trainer.checkpoint import load_newest, save_checkpoint
-from trainer.collector import Collector, Version
+from trainer.checkpoint import load_newest
+from trainer.collector import Collector
 from trainer.evaluation import Evaluator, summarised, write_returns
 from trainer.judge import Judge
-from trainer.publisher import Publisher
 from trainer.rounds import Order, Rounds
+from trainer.run import Progress, Run
 from trainer.segments import Segment, episode_returns
-from trainer.settings import TrainingSettings
-from trainer.spec import GameSpec
-from trainer.tracker import Tracker
 
 RECORDED_COPIES: Final = 1
 """Episodes that are logged at the end for the report, whatever else is logged."""
 
 
 @dataclass
-class Progress:
-    """Where a run stands; everything here is in the checkpoint.
+class PracticeProgress(Progress):
+    """Where a run stands.
 
     Attributes:
-        round: rounds finished.
-        block: the next block's number.
-        environment_steps: joint actions learned from.
         evaluations: rows of all evaluations.
-        seconds: wall time spent by all processes that worked on the run.
-        cpu_seconds: processor time spent by the trainers among them.
+        cpu_seconds: processor time spent by the trainers that worked on the run.
     """
 
-    round: int = 0
-    block: int = 0
-    environment_steps: int = 0
     evaluations: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
     cpu_seconds: float = 0.0
 
 
-@dataclass
-class Practice:
-    """One run, from its first round or from a checkpoint.
+@dataclass(kw_only=True)
+class Practice(Run):
+    """A run that maximises return.
 
     Learners that tolerate older policies collect one round ahead: while they learn from a round, the next one is
     played by the policies of before. Who plays what is fixed by the order of rounds, never by timing.
+
+    Attributes:
+        evaluator: plays the episodes that returns are reported on.
+        recorder: logs an episode that the report can draw; None of games that it cannot draw.
+        judge: judges greedy joint actions; None of games that cannot.
     """
 
-    settings: TrainingSettings
-    spec: GameSpec
     learner: Learner
-    collector: Collector
     evaluator: Evaluator
-    recorder: Collector
+    recorder: Collector | None
     judge: Judge | None
-    publisher: Publisher
-    tracker: Tracker
-    run_directory: Path
-    epoch: int
-    progress: Progress = field(default_factory=Progress)
+    progress: PracticeProgress = field(default_factory=PracticeProgress)
 
     def __post_init__(self) -> None:
         self._game = Game.of(self.spec)
@@ -83,11 +68,11 @@ class Practice:
 
     def resume(self) -> bool:
         """Go on from the newest checkpoint; False if there is none."""
-        state = load_newest(self._checkpoints)
+        state = load_newest(self.checkpoints)
         if state is None:
             return False
         self.learner.load_state_dict(state["learner"])
-        self.progress = Progress(**state["progress"])
+        self.progress = PracticeProgress(**state["progress"])
         self._ahead = Order.from_json(state["ahead"]) if state["ahead"] else None
         self._wall -= self.progress.seconds
         self._cpu -= self.progress.cpu_seconds
@@ -97,9 +82,9 @@ class Practice:
         """Train until out of budget, hang up, and return why it ended: "budget"."""
         try:
             resumed = await asyncio.to_thread(self.resume)
-            self._track("start", {"goal": "return", "epoch": self.epoch, "resumed": resumed})
+            self.track("start", {"goal": "return", "epoch": self.epoch, "resumed": resumed})
             await self._train()
-            self._track("end", {"reason": "budget", **await self._judged(), **self._place()})
+            self.track("end", {"reason": "budget", **await self._judged(), **self._place()})
             await asyncio.to_thread(self._save)
         finally:
             await self._close()
@@ -115,7 +100,7 @@ class Practice:
         if self._ahead is not None:
             self._rounds.ask(self._ahead)
         while True:
-            await self._publish()
+            await self.publish()
             if self._due():
                 await self._evaluate()
             if self._spent(self.progress.environment_steps):
@@ -124,11 +109,6 @@ class Practice:
             if time.monotonic() - self._saved >= self.settings.checkpoint_seconds:
                 await asyncio.to_thread(self._save)
 
-    async def _publish(self) -> None:
-        version = (self.epoch, self.learner.updates)
-        if version not in self.publisher.versions.values():
-            await self.publisher.publish(self.learner.actors(), version, self.progress.environment_steps)
-
     async def _round(self) -> None:
         before = self.learner.updates
         order, segments = await self._next()
@@ -136,11 +116,11 @@ class Practice:
         steps = sum(segment.steps for segment in segments)
         self.progress.round += 1
         self.progress.environment_steps += steps
-        acted = _versions(self.spec, segments, self.publisher.versions)
+        acted = self.acted(segments, self.publisher.versions)
         row = {
             **self._place(),
             "steps_per_second": steps / (time.monotonic() - self._since),
-            "returns": self._named(episode_returns(segments).mean(axis=0)),
+            "returns": self.named(episode_returns(segments).mean(axis=0)),
             "versions": {agent: list(version) for agent, version in acted.items()},
             "updates": self.learner.updates,
             "staleness": before - min((step for _, step in acted.values()), default=before),
@@ -149,7 +129,7 @@ class Practice:
             "epsilon": order.explore.epsilon,
             "losses": losses,
         }
-        self._track("round", row)
+        self.track("round", row)
         self._since = time.monotonic()
 
     async def _next(self) -> tuple[Order, list[Segment]]:
@@ -189,13 +169,13 @@ class Practice:
             "versions": {agent: list(version) for agent, version in self.publisher.versions.items()},
         }
         self.progress.evaluations.append(row)
-        self._track("evaluation", row)
+        self.track("evaluation", row)
         write_returns(self.run_directory / "returns.csv", self.spec.agents, self.progress.evaluations)
         self._since = time.monotonic()
 
     async def _record(self) -> None:
-        """Log a greedy episode of a game that the report can draw, where the servers have a log."""
-        if "arena" not in self.spec.facts:
+        """Log a greedy episode for the report, where the servers have a log."""
+        if self.recorder is None:
             return
         block, versions = self.progress.block, self.publisher.versions
         try:
@@ -209,7 +189,7 @@ class Practice:
         if self.judge is None:
             return {}
         verdict = await self.judge.verdict(self.publisher.versions)
-        return {"verdict": str(verdict), "regrets": self._named(verdict.regrets)}
+        return {"verdict": str(verdict), "regrets": self.named(verdict.regrets)}
 
     def _place(self) -> dict[str, Any]:
         """Where the run is now, as part of a row."""
@@ -225,29 +205,8 @@ class Practice:
 
     def _save(self) -> None:
         ahead = self._rounds.under_way
-        state = {
-            "learner": self.learner.state_dict(),
-            "progress": asdict(self.progress),
-            "ahead": ahead.to_json() if ahead else None,
-        }
-        save_checkpoint(self._checkpoints, self.progress.round, state, self.settings.keep_checkpoints)
+        self.save({"ahead": ahead.to_json() if ahead else None})
         self._saved = time.monotonic()
-
-    @property
-    def _checkpoints(self) -> Path:
-        return self.run_directory / "checkpoint"
 
     def _spent(self, steps: int) -> bool:
         return steps >= self.settings.max_environment_steps
-
-    def _track(self, kind: str, row: Mapping[str, Any]) -> None:
-        self.tracker.add(kind, row, self.progress.environment_steps)
-
-    def _named(self, values: NDArray[np.float64]) -> dict[str, float]:
-        return dict(zip(self.spec.agents, values.tolist(), strict=True))
-
-
-def _versions(spec: GameSpec, segments: Sequence[Segment], learning: Mapping[str, Version]) -> dict[str, Version]:
-    """The version of each learning agent that acted last."""
-    last = dict(zip(spec.agents, segments[-1].agents, strict=True))
-    return {agent: (int(last[agent].version[-1, -1, 0]), int(last[agent].version[-1, -1, 1])) for agent in learning}

@@ -78,6 +78,9 @@ class Environment(Protocol):
     """What the configured game knows of itself, for reports; JSON values. ``facts["panels"]`` is a list of
     ``{"title", "info", "unit", "labels", "reference", "reference_title"}``: draw the info array ``info``
     (B, N, len(labels)) per agent, beside ``reference`` (per agent: a number, a list of len(labels) numbers, or null).
+    ``facts["arena"]`` says how an episode can be drawn: ``{"positions", "goal", "half_width", "entities"}``, with the
+    names of the info arrays of positions (B, E, 2) and of the goal's number (B,) or null, and per entity
+    ``{"name", "size", "role"}``, a role being agent, adversary or landmark.
     ``facts["action"]`` is ``{"title", "unit", "low", "high"}``, what the ends of an action's bounds stand for."""
 
     def __init__(self, config: Any, num_envs: int) -> None: ...

@@ -5,26 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trainer.checkpoint import load_newest, save_checkpoint
-from trainer.collector import Collector
+from trainer.checkpoint import load_newest
 from trainer.exploration import Explore
-from trainer.publisher import Publisher
+from trainer.run import Progress, Run
 from trainer.segments import Segment, mean_rewards
-from trainer.settings import TrainingSettings
-from trainer.spec import GameSpec
 from trainer.stage.base import Learner
 from trainer.stage.equilibrium import Verification
 from trainer.stage.payoff import RemotePayoff
 from trainer.stage.verify import check_equilibrium
-from trainer.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -33,44 +26,29 @@ CHECK_ENVS = 4
 
 
 @dataclass
-class Progress:
-    """Where a run stands; everything here is in the checkpoint.
+class StageProgress(Progress):
+    """Where a run stands. Environment steps count proposals of checks too.
 
     Attributes:
-        round: rounds finished.
-        block: the next block's number.
-        environment_steps: joint actions learned from, proposals included.
         noise_experience: joint actions since the noise was last reset.
         checked_round: the last check's round.
         checked_actions: joint action at the last check, nested lists (N, A), or None.
         converged: whether the last check said so.
-        seconds: wall time spent by all processes that worked on the run.
     """
 
-    round: int = 0
-    block: int = 0
-    environment_steps: int = 0
     noise_experience: int = 0
     checked_round: int = 0
     checked_actions: list[list[float]] | None = None
     converged: bool = False
-    seconds: float = 0.0
 
 
-@dataclass
-class Training:
-    """One run, from its first round or from a checkpoint."""
+@dataclass(kw_only=True)
+class Training(Run):
+    """A run that looks for an equilibrium."""
 
-    settings: TrainingSettings
-    spec: GameSpec
     learner: Learner
-    collector: Collector
     payoff: RemotePayoff
-    publisher: Publisher
-    tracker: Tracker
-    checkpoints: Path
-    epoch: int
-    progress: Progress = field(default_factory=Progress)
+    progress: StageProgress = field(default_factory=StageProgress)
 
     def resume(self) -> bool:
         """Go on from the newest checkpoint; False if there is none."""
@@ -78,17 +56,17 @@ class Training:
         if state is None:
             return False
         self.learner.load_state_dict(state["learner"])
-        self.progress = Progress(**state["progress"])
+        self.progress = StageProgress(**state["progress"])
         return True
 
     async def run(self) -> str:
         """Train until converged or out of budget; returns which: "converged" or "budget"."""
         resumed = await asyncio.to_thread(self.resume)
-        self._track("start", {"epoch": self.epoch, "resumed": resumed})
+        self.track("start", {"epoch": self.epoch, "resumed": resumed})
         started = time.monotonic() - self.progress.seconds
         progress = self.progress
         while not progress.converged:
-            await self._publish()
+            await self.publish()
             progress.seconds = time.monotonic() - started
             spent = progress.environment_steps >= self.settings.max_environment_steps
             unchecked = progress.round - progress.checked_round
@@ -99,11 +77,6 @@ class Training:
             else:
                 await self._round()
         return self._end("converged")
-
-    async def _publish(self) -> None:
-        version = (self.epoch, self.learner.updates)
-        if version not in self.publisher.versions.values():
-            await self.publisher.publish(self.learner.actors(), version, self.progress.environment_steps)
 
     async def _round(self) -> None:
         start = time.perf_counter()
@@ -117,16 +90,17 @@ class Training:
         progress.round += 1
         progress.environment_steps += steps
         progress.noise_experience += steps
+        acted = self.acted(segments, self.spec.agents)
         row = {
             "round": progress.round,
             "environment_steps": progress.environment_steps,
             "steps_per_second": steps / (time.perf_counter() - start),
-            "rewards": self._named(mean_rewards(segments)),
-            "versions": {agent: list(version) for agent, version in _serving(self.spec, segments).items()},
+            "rewards": self.named(mean_rewards(segments)),
+            "versions": {agent: list(version) for agent, version in acted.items()},
             "noise": noise,
             "losses": losses,
         }
-        self._track("round", row)
+        self.track("round", row)
 
     async def _collect(self, blocks: int, num_envs: int, explore: Explore | None) -> list[Segment]:
         first = self.progress.block
@@ -146,11 +120,11 @@ class Training:
             check_equilibrium, self.learner, segment, self.payoff, self.settings.check_starts
         )
         self.progress.environment_steps += learned
-        self._track("check", self._check_row(found))
+        self.track("check", self._check_row(found))
         self.progress.converged = found.relative <= self.settings.epsilon
         self._unstall(found)
         self.progress.checked_round = self.progress.round
-        await asyncio.to_thread(self._save)
+        await asyncio.to_thread(self.save, {})
 
     def _check_row(self, found: Verification) -> dict[str, Any]:
         return {
@@ -161,8 +135,8 @@ class Training:
             "relative": found.relative,
             "relative_estimated": found.relative_estimated,
             "ani": found.ani,
-            "payoffs": self._named(found.payoffs),
-            "best_response_payoffs": self._named(found.best_response_payoffs),
+            "payoffs": self.named(found.payoffs),
+            "best_response_payoffs": self.named(found.best_response_payoffs),
             "actions": {a: found.actions[i].tolist() for i, a in enumerate(self.spec.agents)},
             "evaluations": found.evaluations,
             "seconds": self.progress.seconds,
@@ -179,25 +153,6 @@ class Training:
             log.info("stalled at round %d: exploration noise is reset", self.progress.round)
             self.progress.noise_experience = 0
 
-    def _save(self) -> None:
-        state = {"learner": self.learner.state_dict(), "progress": asdict(self.progress)}
-        save_checkpoint(self.checkpoints, self.progress.round, state, self.settings.keep_checkpoints)
-
     def _end(self, reason: str) -> str:
-        self._track("end", {"reason": reason, "round": self.progress.round, "seconds": self.progress.seconds})
+        self.track("end", {"reason": reason, "round": self.progress.round, "seconds": self.progress.seconds})
         return reason
-
-    def _track(self, kind: str, row: Mapping[str, Any]) -> None:
-        self.tracker.add(kind, row, self.progress.environment_steps)
-
-    def _named(self, values: NDArray[np.float64]) -> dict[str, float]:
-        return dict(zip(self.spec.agents, values.tolist(), strict=True))
-
-
-def _serving(spec: GameSpec, segments: list[Segment]) -> dict[str, tuple[int, int]]:
-    """The version that acted last, per agent."""
-    last = segments[-1].agents
-    return {
-        agent: (int(part.version[-1, -1, 0]), int(part.version[-1, -1, 1]))
-        for agent, part in zip(spec.agents, last, strict=True)
-    }

@@ -1,0 +1,95 @@
+"""What every training run has, whatever its goal: a learner whose policies are published, rows, and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.actor import Actor
+from trainer.checkpoint import save_checkpoint
+from trainer.collector import Collector, Version
+from trainer.publisher import Publisher
+from trainer.segments import Segment
+from trainer.settings import TrainingSettings
+from trainer.spec import GameSpec
+from trainer.tracker import Tracker
+
+
+class Learned(Protocol):
+    """What a run asks of its learner; each goal asks for more."""
+
+    updates: int
+
+    def actors(self) -> list[Actor]:
+        """Each agent's policy."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, exactly."""
+        ...
+
+
+@dataclass
+class Progress:
+    """Where a run stands; everything here is in the checkpoint.
+
+    Attributes:
+        round: rounds finished.
+        block: the next block's number.
+        environment_steps: joint actions learned from.
+        seconds: wall time spent by all processes that worked on the run.
+    """
+
+    round: int = 0
+    block: int = 0
+    environment_steps: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One run, from its first round or from a checkpoint."""
+
+    settings: TrainingSettings
+    spec: GameSpec
+    learner: Learned
+    collector: Collector
+    publisher: Publisher
+    tracker: Tracker
+    run_directory: Path
+    epoch: int
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where they are."""
+        return self.run_directory / "checkpoint"
+
+    async def publish(self) -> None:
+        """Publish what was learned, unless that was done."""
+        version = (self.epoch, self.learner.updates)
+        if version not in self.publisher.versions.values():
+            await self.publisher.publish(self.learner.actors(), version, self.progress.environment_steps)
+
+    def save(self, more: Mapping[str, Any]) -> None:
+        """Write a checkpoint of the learner, the progress, and more."""
+        state = {"learner": self.learner.state_dict(), "progress": asdict(self.progress), **more}
+        save_checkpoint(self.checkpoints, self.progress.round, state, self.settings.keep_checkpoints)
+
+    def track(self, kind: str, row: Mapping[str, Any]) -> None:
+        """Write a row of metrics."""
+        self.tracker.add(kind, row, self.progress.environment_steps)
+
+    def named(self, values: NDArray[np.float64]) -> dict[str, float]:
+        """Values (N,) by agent."""
+        return dict(zip(self.spec.agents, values.tolist(), strict=True))
+
+    def acted(self, segments: Sequence[Segment], agents: Iterable[str]) -> dict[str, Version]:
+        """The version of each of these agents that acted last."""
+        last = dict(zip(self.spec.agents, segments[-1].agents, strict=True))
+        return {agent: (int(last[agent].version[-1, -1, 0]), int(last[agent].version[-1, -1, 1])) for agent in agents}
