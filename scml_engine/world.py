@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -85,7 +86,7 @@ def build(spec: WorldSpec, decide: Decide | None = None, tracker: Tracker | None
         from scml_engine import fast
 
         fast.install()
-        options = {"saved_details_level": 0, "sync_calls": True, "no_logs": True, "log_folder": _scratch().name}
+        options = {"saved_details_level": 0, "sync_calls": True, "no_logs": True, "log_folder": _scratch()}
     with quiet():
         config = configuration(spec)
         seed_all(spec.seed)
@@ -116,10 +117,9 @@ def play(arena: Arena) -> WorldResult:
     )
 
 
-@functools.cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """The engine makes a folder for logs even where there are none."""
-    return tempfile.TemporaryDirectory(prefix="agora-scml-")
+def _scratch() -> str:
+    """The engine makes a folder for logs even where there are none: one for all, as killed processes remove nothing."""
+    return str(Path(tempfile.gettempdir()) / f"agora-scml-{os.getuid()}")
 
 
 @functools.cache

@@ -1,6 +1,9 @@
 """Worlds of the real engine: same results as its own, reproducible, and comparable between policies."""
 
+import os
 import random
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -126,3 +129,16 @@ def test_a_spec_that_cannot_be_played_is_refused_in_words(change, message):
 def test_a_service_seat_without_anybody_behind_it_is_refused_in_words():
     with pytest.raises(ValueError, match="expected somebody who decides"):
         run_world(WorldSpec(1, 2, seats(("service",), ("penguin",))))
+
+
+def test_processes_that_are_killed_leave_one_folder_between_them(tmp_path):
+    code = """
+import os, signal
+from tests.scml_engine.test_world import MIXED, run_world
+run_world(MIXED)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)})
+        assert done.returncode == -9
+    assert len(list(tmp_path.glob("agora-*"))) == 1
