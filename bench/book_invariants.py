@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from agora.market.messages import MESSAGE, Kind
 from bench.books import peers
 from bench.books.invariants import NAMES, check_book, check_message
 from bench.books.streams import ALL_KINDS, draw, seed_draws, shares
@@ -18,7 +19,7 @@ from env_server.environments.market.book.messages import handle
 from env_server.environments.market.book.oracle import Oracle
 from env_server.environments.market.book.phases import turn
 from env_server.environments.market.book.queues import OPTIONS
-from env_server.environments.market.book.records import MESSAGE, RESULT, Kind, Phase, SelfTrade
+from env_server.environments.market.book.records import RESULT, Phase, SelfTrade
 from env_server.environments.market.book.rules import Rules
 
 TITLE = "matching is right: twelve invariants, the oracle's tape and another engine's"

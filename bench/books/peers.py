@@ -7,9 +7,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agora.market.messages import MESSAGE, Kind
 from bench.books.streams import COMMON_KINDS, draw, seed_draws, shares
 from env_server.environments.market.book.books import Books
-from env_server.environments.market.book.records import MESSAGE, Feed, Kind, SelfTrade
+from env_server.environments.market.book.records import Feed, SelfTrade
 from env_server.environments.market.book.rules import Rules
 
 CHUNK: Final = 16

@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from agora.market.messages import Kind
 from env_server.environments.market.book.queues import OPTIONS
-from env_server.environments.market.book.records import Kind
 
 Floats = NDArray[np.float64]
 

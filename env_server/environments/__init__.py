@@ -15,6 +15,7 @@ from env_server.environments.base import Environment
 
 ENVIRONMENTS = {
     "charging": "env_server.environments.charging:Charging",
+    "market": "env_server.environments.market:Market",
     "matrix": "env_server.environments.matrix:Matrix",
     "mpe": "env_server.environments.mpe:Mpe",
     "pettingzoo": "env_server.environments.pettingzoo:PettingZoo",

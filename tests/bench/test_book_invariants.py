@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agora.market.messages import MESSAGE
 from bench import book_invariants
 from bench.books import peers
 from bench.books.invariants import ACCOUNTED, CONSERVED, LINKED, NAMES, UNCROSSED, check_book, check_message
 from env_server.environments.market.book.books import Books
-from env_server.environments.market.book.records import MESSAGE, RESULT, SelfTrade
+from env_server.environments.market.book.records import RESULT, SelfTrade
 from tests.support.markets import BUY, SELL, Talk
 
 

@@ -49,7 +49,12 @@ def test_malformed_games_are_refused_in_words(game, words, table):
 @pytest.mark.parametrize(
     ("name", "config", "reason", "words"),
     [
-        ("chess", "{}", policy_pb2.REASON_UNKNOWN_ENVIRONMENT, "one of charging, matrix, mpe, pettingzoo, scml"),
+        (
+            "chess",
+            "{}",
+            policy_pb2.REASON_UNKNOWN_ENVIRONMENT,
+            "charging, market, matrix, mpe, pettingzoo, scml",
+        ),
         ("charging:more", "{}", policy_pb2.REASON_UNKNOWN_ENVIRONMENT, "'charging': its name ends there"),
         ("pettingzoo", "{}", policy_pb2.REASON_CONFIG, "environment.config.source"),
         ("pettingzoo:a", '{"source": "b"}', policy_pb2.REASON_CONFIG, "expected what the name says, 'a', got 'b'"),

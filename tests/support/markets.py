@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from agora.market.messages import MESSAGE, Kind, Reason
 from env_server.environments.market.book.books import Books
-from env_server.environments.market.book.records import MESSAGE, Feed, Kind, Lane, Reason
+from env_server.environments.market.book.records import Feed, Lane
 from env_server.environments.market.book.rules import Rules
 
 BUY, SELL = 0, 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from env_server.environments.market.book.records import Kind, Lane, Reason, SelfTrade
+from agora.market.messages import Kind, Reason
+from env_server.environments.market.book.records import Lane, SelfTrade
 from tests.support.markets import BUY, SELL, Talk
 
 

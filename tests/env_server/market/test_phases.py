@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from env_server.environments.market.book.records import Kind, Lane, Phase, Reason, SelfTrade
+from agora.market.messages import Kind, Reason
+from env_server.environments.market.book.records import Lane, Phase, SelfTrade
 from tests.support.markets import BUY, SELL, Talk
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agora.market.messages import MAX_SIZE, Kind, Reason
 from env_server.environments.market.book.books import Books
-from env_server.environments.market.book.records import MAX_SIZE, Kind, Lane, Phase, Reason
+from env_server.environments.market.book.records import Lane, Phase
 from env_server.environments.market.book.rules import Rules
 from tests.support.markets import BUY, SELL, Talk
 

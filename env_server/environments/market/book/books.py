@@ -12,10 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from agora.market.messages import MESSAGE
 from env_server.environments.market.book import phases
 from env_server.environments.market.book.messages import handle_all
 from env_server.environments.market.book.queues import OPTIONS
-from env_server.environments.market.book.records import MESSAGE, RESULT, Phase, book_type
+from env_server.environments.market.book.records import RESULT, Phase, book_type
 from env_server.environments.market.book.rules import Rules
 
 SOURCES: Final = hashlib.sha256(

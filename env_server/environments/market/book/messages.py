@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from agora.market.messages import MAX_SIZE, Kind, Reason
 from env_server.environments.market.book.matching import any_price, crosses, fills, lessen, match
 from env_server.environments.market.book.queues import (
     called,
@@ -15,7 +16,7 @@ from env_server.environments.market.book.queues import (
     shrink,
     tell,
 )
-from env_server.environments.market.book.records import MAX_SIZE, Feed, Kind, Lane, Phase, Reason
+from env_server.environments.market.book.records import Feed, Lane, Phase
 
 LIMIT, DAY, POST, IOC = int(Kind.LIMIT), int(Kind.DAY), int(Kind.POST), int(Kind.IOC)
 FOK, MARKET, STOP = int(Kind.FOK), int(Kind.MARKET), int(Kind.STOP)

@@ -10,16 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from env_server.environments.market.book.records import (
-    CASH,
-    MAX_SIZE,
-    Feed,
-    Kind,
-    Lane,
-    Phase,
-    Reason,
-    SelfTrade,
-)
+from agora.market.messages import MAX_SIZE, Kind, Reason
+from env_server.environments.market.book.records import CASH, Feed, Lane, Phase, SelfTrade
 from env_server.environments.market.book.rules import Rules
 
 NEW: Final = range(Kind.LIMIT, Kind.STOP + 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from agora.market.messages import Kind
 from env_server.environments.market.book.matching import lessen
 from env_server.environments.market.book.messages import trigger
 from env_server.environments.market.book.queues import called, delete, inlined, level_of, shrink, tell
-from env_server.environments.market.book.records import CASH, Feed, Kind, Lane, Phase
+from env_server.environments.market.book.records import CASH, Feed, Lane, Phase
 
 BID, ASK = int(Lane.BID), int(Lane.ASK)
 CONTINUOUS, AUCTION, CLOSED = int(Phase.CONTINUOUS), int(Phase.AUCTION), int(Phase.CLOSED)

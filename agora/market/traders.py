@@ -1,0 +1,222 @@
+"""How scripted traders behave: what one sees to what it sends, compiled.
+
+The same functions move the traders inside an environment and the agent services that run them. Noise, trend, reversion
+and maker are those of the market brief; zero intelligence is Gode and Sunder's (1993) with a signal for a value, and
+the book reader prices by belief (Gjerstad and Dickhaut 1998), see ``beliefs``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from agora.market.beliefs import best_price
+from agora.market.draws import compiled, exponential, normal, uniform
+from agora.market.layout import Style
+from agora.market.messages import Kind
+
+MOST_MESSAGES: Final = 6
+"""That a trader sends in one step."""
+BUY, SELL = 0, 1
+
+LIMIT, IOC, MARKET, CANCEL = int(Kind.LIMIT), int(Kind.IOC), int(Kind.MARKET), int(Kind.CANCEL)
+NOISE, TREND, REVERSION = int(Style.NOISE), int(Style.TREND), int(Style.REVERSION)
+MAKER, FUNDAMENTAL = int(Style.MAKER), int(Style.FUNDAMENTAL)
+ZERO_INTELLIGENCE, BOOK_READER = int(Style.ZERO_INTELLIGENCE), int(Style.BOOK_READER)
+
+
+@compiled
+def add(messages: Any, count: int, kind: int, side: int, price: int, size: int, order: int) -> int:
+    """Write a message behind the others; returns how many there are."""
+    message = messages[count]
+    message.kind, message.side, message.price, message.size, message.id = kind, side, price, size, order
+    return count + 1
+
+
+@compiled
+def drop(sight: Any, messages: Any, count: int, place: int) -> int:
+    """Cancel an own order."""
+    return add(messages, count, CANCEL, 0, 0, 0, sight.id[place])
+
+
+@compiled
+def drop_all(sight: Any, messages: Any, count: int) -> int:
+    """Cancel all own orders."""
+    for place in range(sight.count):
+        count = drop(sight, messages, count, place)
+    return count
+
+
+@compiled
+def lots(trader: Any, draw: float) -> int:
+    """A size between the trader's least and most."""
+    return trader.least + int(draw * (trader.most - trader.least + 1))
+
+
+@compiled
+def side_of(wanted: float, trader: Any, shares: int) -> int:
+    """The side of a wish to buy (> 0) or sell (< 0); -1: none, or the trader holds or owes too much already."""
+    if wanted > 0.0 and shares < trader.holding:
+        return BUY
+    if wanted < 0.0 and -shares < trader.holding:
+        return SELL
+    return -1
+
+
+@compiled
+def liveliness(sight: Any, trader: Any) -> float:
+    """The probability of acting, which grows with what the price did of late."""
+    return min(1.0, trader.activity * (1.0 + trader.feedback * sight.volatility))
+
+
+@compiled
+def passive_price(sight: Any, side: int, away: float) -> int:
+    """A price so many ticks behind the best one of a side, and at most one before it; never one that trades."""
+    if side == BUY:
+        front = sight.bid if sight.bid else math.ceil(sight.mid) - 1
+        price = front + 1 - int(away)
+        return min(price, sight.ask - 1) if sight.ask else price
+    front = sight.ask if sight.ask else math.floor(sight.mid) + 1
+    price = front - 1 + int(away)
+    return max(price, sight.bid + 1)
+
+
+@compiled
+def noise(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Buy or sell at random, at once or at a price of its own, and cancel what was not traded in time."""
+    count = 0
+    if sight.count and uniform(key, 0) < trader.cancel:
+        count = drop(sight, messages, count, 0)
+    draw, acts = uniform(key, 1), liveliness(sight, trader)
+    if draw >= acts:
+        return count
+    side = BUY if draw < 0.5 * acts else SELL
+    if side_of(0.5 - side, trader, sight.shares) != side:
+        return count
+    size = lots(trader, uniform(key, 2))
+    if uniform(key, 3) < trader.take:
+        return add(messages, count, MARKET, side, 0, size, 0)
+    price = passive_price(sight, side, exponential(key, 4, trader.away))
+    return add(messages, count, LIMIT, side, price, size, 0)
+
+
+@compiled
+def follow(wanted: float, sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Take what there is in a direction, if it is wanted by more than the threshold."""
+    if abs(wanted) <= trader.threshold or uniform(key, 0) >= trader.activity:
+        return 0
+    side = side_of(wanted, trader, sight.shares)
+    if side < 0:
+        return 0
+    return add(messages, 0, MARKET, side, 0, lots(trader, uniform(key, 1)), 0)
+
+
+@compiled
+def quote(sight: Any, trader: Any, side: int, price: int, size: int, messages: Any, count: int) -> int:
+    """Keep one order at a price: cancel others on the side, and send it unless it is there; at no price (< 1): none."""
+    there = False
+    for place in range(sight.count):
+        if sight.side[place] == side:
+            if sight.price[place] == price and not there:
+                there = True
+            else:
+                count = drop(sight, messages, count, place)
+    if there or price < 1 or side_of(0.5 - side, trader, sight.shares) != side:
+        return count
+    return add(messages, count, LIMIT, side, price, size, 0)
+
+
+@compiled
+def make(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Quote both sides around the middle, leaning against the inventory, wider when prices move."""
+    if uniform(key, 0) >= trader.activity:
+        return 0
+    middle = sight.mid - trader.skew * sight.shares
+    half = trader.half_spread + trader.feedback * sight.volatility
+    bid, ask = math.floor(middle - half), math.ceil(middle + half)
+    if sight.ask:
+        bid = min(bid, sight.ask - 1)
+    ask = max(ask, sight.bid + 1, bid + 1)
+    size = lots(trader, uniform(key, 1))
+    count = quote(sight, trader, BUY, bid, size, messages, 0)
+    return quote(sight, trader, SELL, ask, size, messages, count)
+
+
+@compiled
+def value(sight: Any, trader: Any, key: np.uint64, number: int) -> float:
+    """What the trader believes a lot is worth, in ticks."""
+    return sight.signal + trader.value + trader.noise * normal(key, number)
+
+
+@compiled
+def arbitrage(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Take what is priced below its worth, sell what is priced above."""
+    if uniform(key, 0) >= liveliness(sight, trader):
+        return 0
+    worth, wanted = value(sight, trader, key, 1), 0.0
+    if sight.ask and worth - sight.ask > trader.threshold:
+        wanted = 1.0
+    elif sight.bid and sight.bid - worth > trader.threshold:
+        wanted = -1.0
+    side = side_of(wanted, trader, sight.shares)
+    return add(messages, 0, MARKET, side, 0, lots(trader, uniform(key, 3)), 0) if side >= 0 else 0
+
+
+@compiled
+def ask_surplus(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Ask for a random surplus over the worth, on a random side."""
+    if uniform(key, 0) >= trader.activity:
+        return 0
+    count = drop_all(sight, messages, 0)
+    side = BUY if uniform(key, 1) < 0.5 else SELL
+    if side_of(0.5 - side, trader, sight.shares) != side:
+        return count
+    worth, surplus = value(sight, trader, key, 2), exponential(key, 4, trader.away)
+    price = math.floor(worth - surplus) if side == BUY else math.ceil(worth + surplus)
+    return add(messages, count, LIMIT, side, price, lots(trader, uniform(key, 5)), 0)
+
+
+@compiled
+def read_book(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Send the order whose surplus, times the belief that it trades, is the largest; on a random side."""
+    if uniform(key, 0) >= trader.activity:
+        return 0
+    count = drop_all(sight, messages, 0)
+    side = BUY if uniform(key, 1) < 0.5 else SELL
+    if side_of(0.5 - side, trader, sight.shares) != side:
+        return count
+    price = best_price(sight, side, value(sight, trader, key, 2))
+    return add(messages, count, LIMIT, side, price, lots(trader, uniform(key, 5)), 0) if price > 0 else count
+
+
+@compiled
+def decide(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """What a trader sends.
+
+    Args:
+        sight: SIGHT record, what it sees.
+        trader: TRADER record, what it is.
+        key: of its random numbers in this step.
+        messages: MESSAGE (MOST_MESSAGES,), written; the agent's number is left to the caller.
+
+    Returns:
+        How many messages there are.
+    """
+    style = trader.style
+    if style == NOISE:
+        return noise(sight, trader, key, messages)
+    if style == TREND:
+        return follow(sight.change, sight, trader, key, messages)
+    if style == REVERSION:
+        return follow(sight.average / sight.mid - 1.0, sight, trader, key, messages)
+    if style == MAKER:
+        return make(sight, trader, key, messages)
+    if style == FUNDAMENTAL:
+        return arbitrage(sight, trader, key, messages)
+    if style == ZERO_INTELLIGENCE:
+        return ask_surplus(sight, trader, key, messages)
+    if style == BOOK_READER:
+        return read_book(sight, trader, key, messages)
+    return 0

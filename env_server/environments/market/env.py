@@ -1,0 +1,142 @@
+"""An order-book market as an environment: in one step every agent and every scripted trader acts once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from agora.randomness import generator
+from env_server.environments.base import Array, EnvironmentConfig, Step, Values, check_reset
+from env_server.environments.market import views
+from env_server.environments.market.config import MarketConfig
+from env_server.environments.market.kernels import compiled
+from env_server.environments.market.seats import MAKER_CHOICES, TRADER_CHOICES, legal
+from env_server.environments.market.state import agents_of, opened
+
+Integers = NDArray[np.int64]
+
+
+class Market:
+    """B copies of an order-book market with N seats among scripted traders.
+
+    Makers are called ``maker_0``, ..., traders ``trader_0``, .... A maker chooses its bid, its ask and their size,
+    ``seats.MAKER_CHOICES``; a trader what to do, on which side, at which price and size, ``seats.TRADER_CHOICES``; see
+    ``seats`` for what choices mean and ``views`` for what is seen. Rewards are changes of cash and shares at the middle
+    price, in ticks times lots, less ``inventory_penalty``. All agents are awaited in every step; after ``steps`` all
+    are truncated. What an agent asks for and the market rejects changes nothing but its ``own`` observation.
+    """
+
+    Config: ClassVar[type[EnvironmentConfig]] = MarketConfig
+
+    def __init__(self, config: MarketConfig, num_envs: int) -> None:
+        """Prepare the market.
+
+        Raises:
+            ValueError: num_envs is not positive.
+        """
+        if num_envs < 1:
+            raise ValueError(f"num_envs: expected >= 1, got {num_envs}")
+        self.config, self.num_envs = config, num_envs
+        makers = [f"maker_{i}" for i in range(config.makers)]
+        self.agents = (*makers, *(f"trader_{i}" for i in range(config.traders)))
+        self._choices = [MAKER_CHOICES] * config.makers + [TRADER_CHOICES] * config.traders
+        self._fresh = opened(config, 1)
+        self._spaces()
+        self.facts: Mapping[str, Any] = {"market": {"tick": 0.01, "opening": config.worth.mean, "steps": config.steps}}
+        self._markets = np.repeat(self._fresh, num_envs)
+        self._actions: Integers = np.zeros((num_envs, config.seats, max(map(len, self._choices))), np.int64)
+        self._step = config.steps
+
+    def _spaces(self) -> None:
+        """Build the spaces."""
+        self._seen, self._state = views.observed(self.config), views.known(agents_of(self.config))
+        seen = views.space_of(self._seen)
+        self.observation_spaces: Mapping[str, spaces.Space[Any]] = dict.fromkeys(self.agents, seen)
+        self.action_spaces: Mapping[str, spaces.Space[Any]] = {
+            agent: spaces.MultiDiscrete(list(choices)) for agent, choices in zip(self.agents, self._choices, strict=True)
+        }
+        self.state_space: spaces.Space[Any] = views.space_of(self._state)
+
+    def reset(self, seed: int, copies: NDArray[np.uint32]) -> Step:
+        """Open the markets anew (see ``Environment.reset``).
+
+        Raises:
+            ValueError: seed or copies are not as the protocol says.
+        """
+        check_reset(seed, copies, self.num_envs)
+        self._markets[:] = self._fresh
+        self._markets["key"] = [generator(seed, int(copy)).integers(2**64, dtype=np.uint64) for copy in copies]
+        self._step = 0
+        return self._show(np.zeros((self.num_envs, len(self.agents))))
+
+    def step(self, actions: Sequence[Values]) -> Step:
+        """Let everybody act (see ``Environment.step``).
+
+        Raises:
+            ValueError: an action is malformed or no choice of its agent.
+            RuntimeError: the episodes are over, or never began.
+        """
+        if self._step >= self.config.steps:
+            raise RuntimeError(f"step: expected a reset after {self.config.steps} steps, got another step")
+        self._validate(actions)
+        rewards = np.zeros((self.num_envs, len(self.agents)))
+        compiled().advance(self._markets, self._actions, rewards)
+        self._step += 1
+        return self._show(rewards)
+
+    def _validate(self, actions: Sequence[Values]) -> None:
+        """Take actions in, or raise what ``step`` says."""
+        if len(actions) != len(self.agents):
+            raise ValueError(f"actions: expected one for each of {len(self.agents)} agents, got {len(actions)}")
+        for index, (agent, choices) in enumerate(zip(self.agents, self._choices, strict=True)):
+            value = actions[index].get("")
+            shape = (self.num_envs, len(choices))
+            if value is None or value.shape != shape or value.dtype != np.int64:
+                got = sorted(actions[index]) if value is None else f"{value.dtype} {value.shape}"
+                raise ValueError(f"{agent}: action: expected int64 {shape}, got {got}")
+            outside = np.argwhere((value < 0) | (value >= choices))
+            if len(outside):
+                copy, place = outside[0].tolist()
+                expected = f"0 to {choices[place] - 1}"
+                raise ValueError(
+                    f"{agent}: action[{place}] of copy {copy}: expected {expected}, got {value[copy, place]}"
+                )
+            self._actions[:, index, : len(choices)] = value
+
+    def _show(self, rewards: NDArray[np.float64]) -> Step:
+        """What all copies show now."""
+        count, seats, depth = self.num_envs, len(self.agents), self.config.depth
+        seen = np.empty((seats, count, views.width(self._seen)), np.float32)
+        state = np.empty((count, views.width(self._state)), np.float32)
+        compiled().show(self._markets, depth, seen, state)
+        over = np.full(rewards.shape, self._step >= self.config.steps)
+        return Step(
+            observations=[_leaves(rows, self._seen) for rows in seen],
+            state=_leaves(state, self._state),
+            rewards=rewards,
+            terminated=np.zeros_like(over),
+            truncated=over,
+            awaited=~over,
+            action_masks={seat: {"": legal(self._markets, seat, seat < self.config.makers)} for seat in range(seats)},
+            info=self._info(),
+        )
+
+    def _info(self) -> Values:
+        """What the log keeps for reports."""
+        book, sight = self._markets["book"], self._markets["sight"]
+        return {
+            "mid": sight["mid"].astype(np.float32),
+            "worth": self._markets["worth"].astype(np.float32),
+            "inventory": book["accounts"]["shares"][:, : len(self.agents)].astype(np.int32),
+            "equity": self._markets["equity"][:, : len(self.agents)].copy(),
+        }
+
+
+def _leaves(rows: Array, shapes: views.Shapes) -> dict[str, Array]:
+    """Rows (B, width) as leaves (B, ...)."""
+    places = views.places(shapes)
+    return {name: rows[:, places[name]].reshape(len(rows), *shape) for name, shape in shapes.items()}

@@ -1,0 +1,218 @@
+"""One step of a market, compiled: the worth moves, messages arrive, and every agent acts once, in random order."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from agora.market.draws import keyed, normal, uniform
+from agora.market.layout import OWN_ORDERS, WINDOW, Flow, Style
+from agora.market.messages import Kind
+from agora.market.traders import decide
+from env_server.environments.market.book.messages import handle
+from env_server.environments.market.book.phases import shift, turn
+from env_server.environments.market.book.queues import called, delete, inlined
+from env_server.environments.market.book.records import CASH, Feed, Lane, Phase
+from env_server.environments.market.seats import make_quotes, send_order
+from env_server.environments.market.state import AVERAGE, CHANGE, MEMORY
+
+BID, ASK = int(Lane.BID), int(Lane.ASK)
+AUCTION, CONTINUOUS, CLOSED = int(Phase.AUCTION), int(Phase.CONTINUOUS), int(Phase.CLOSED)
+RESTED, EXECUTED = int(Feed.RESTED), int(Feed.EXECUTED)
+BOUGHT, SEAT, CANCEL = int(Flow.BOUGHT), int(Style.SEAT), int(Kind.CANCEL)
+UNIT: Final = CASH
+FADING: Final = 0.98
+"""What is left of an order flow after a step."""
+LARGEST: Final = 1e12
+CALM: Final = 0.95
+"""Weight of the past in the volatility."""
+WORTH_DRAW: Final = 0
+"""Draws 0 and 1 of a step's key move the worth, those from 2 on the order of turns; agents have keys of their own."""
+
+
+@inlined
+def look(market: Any, agent: int) -> None:
+    """Fill in what an agent sees of the book and of its own orders; orders that are gone are forgotten."""
+    book, sight, trader = market.book, market.sight, market.traders[agent]
+    sight.bid = book.best[BID] if book.count[BID] else 0
+    sight.ask = book.best[ASK] if book.count[ASK] else 0
+    if sight.bid and sight.ask:
+        sight.mid = 0.5 * (sight.bid + sight.ask)
+    sight.shares = book.accounts[agent].shares
+    count = 0
+    for place in range(OWN_ORDERS):
+        id_ = trader.ids[place]
+        if id_ == 0:
+            break
+        order = book.orders[id_ & (len(book.orders) - 1)]
+        if order.size and order.id == id_:
+            sight.id[count], sight.side[count] = id_, order.lane & 1
+            sight.price[count], sight.size[count] = order.price, order.size
+            trader.ids[count] = id_
+            count += 1
+    if count < OWN_ORDERS:
+        trader.ids[count] = 0
+    sight.count = count
+
+
+@inlined
+def remember(market: Any, agent: int, id_: int) -> None:
+    """Keep track of an agent's order; the oldest of too many is cancelled."""
+    trader, book = market.traders[agent], market.book
+    order = book.orders[id_ & (len(book.orders) - 1)]
+    if order.size == 0 or order.id != id_:
+        return
+    place = 0
+    while place < OWN_ORDERS and trader.ids[place]:
+        place += 1
+    if place == OWN_ORDERS:
+        slot = trader.ids[0] & (len(book.orders) - 1)
+        if book.orders[slot].size and book.orders[slot].id == trader.ids[0]:
+            delete(book, slot)
+        for later in range(1, OWN_ORDERS):
+            trader.ids[later - 1] = trader.ids[later]
+        place = OWN_ORDERS - 1
+    trader.ids[place] = id_
+    if place + 1 < OWN_ORDERS:
+        trader.ids[place + 1] = 0
+
+
+@called
+def deliver(market: Any, message: Any) -> None:
+    """Let a message arrive."""
+    agent = message.agent
+    handle(market.book, message, market.result)
+    if market.result.id and message.kind < CANCEL:
+        remember(market, agent, market.result.id)
+
+
+@inlined
+def send(market: Any, agent: int, count: int) -> None:
+    """Send an agent's messages: they arrive at once, or after its delay."""
+    delay = market.delays[agent]
+    for place in range(count):
+        message = market.messages[place]
+        message.agent = agent
+        if delay == 0:
+            deliver(market, message)
+        else:
+            due = (market.step + delay) % len(market.count)
+            market.waiting[due, market.count[due]] = message
+            market.count[due] += 1
+
+
+@inlined
+def arrive(market: Any) -> None:
+    """Deliver what is due."""
+    due = market.step % len(market.count)
+    for place in range(market.count[due]):
+        deliver(market, market.waiting[due, place])
+    market.count[due] = 0
+
+
+@inlined
+def shuffle(market: Any, key: np.uint64) -> None:
+    """Draw the order of turns (Fisher and Yates)."""
+    turns = market.turns
+    for last in range(market.settings.agents - 1, 0, -1):
+        other = int(uniform(key, 2 + last) * (last + 1))
+        turns[last], turns[other] = turns[other], turns[last]
+
+
+@inlined
+def record_flow(market: Any) -> None:
+    """Add what was sent and what traded since the last step to the flow; instead of the old, the new is weighted."""
+    book, flow = market.book, market.sight.flow
+    for number in range(max(market.read, book.fed - len(book.feed)), book.fed):
+        event = book.feed[number & (len(book.feed) - 1)]
+        at, size = event.price & (WINDOW - 1), event.size * market.growth
+        if event.lane <= ASK and event.kind == RESTED:
+            flow[event.lane, at] += size
+        elif event.kind == EXECUTED:
+            other = 1 - event.lane
+            flow[other, at] += size
+            flow[BOUGHT + event.lane, at] += size
+            flow[BOUGHT + other, at] += size
+    market.read = book.fed
+    market.growth /= FADING
+    if market.growth > LARGEST:
+        for row in range(flow.shape[0]):
+            for at in range(WINDOW):
+                flow[row, at] /= market.growth
+        market.growth = 1.0
+
+
+@inlined
+def summarise(market: Any) -> None:
+    """What the step was to those who look back."""
+    sight, step = market.sight, market.step
+    previous = market.mids[(step - 1) & (MEMORY - 1)]
+    market.sum += sight.mid - market.mids[(step - AVERAGE) & (MEMORY - 1)]
+    market.mids[step & (MEMORY - 1)] = sight.mid
+    sight.step = step
+    sight.average = market.sum / AVERAGE
+    sight.change = sight.mid / market.mids[(step - CHANGE) & (MEMORY - 1)] - 1.0
+    sight.volatility = CALM * sight.volatility + (1.0 - CALM) * abs(sight.mid - previous)
+
+
+@inlined
+def follow_price(market: Any) -> None:
+    """Move the ladder when the price leaves its middle half."""
+    book = market.book
+    prices, at = book.levels.shape[1], int(market.sight.mid) - book.base
+    if at < prices // 4 or at >= 3 * prices // 4:
+        shift(book, max(1, int(market.sight.mid) - prices // 2))
+
+
+@inlined
+def turn_phase(market: Any) -> None:
+    """Open and close."""
+    settings, step = market.settings, market.step
+    if step == settings.opening:
+        turn(market.book, CONTINUOUS)
+    elif settings.closing and step == settings.steps - 1:
+        turn(market.book, AUCTION)
+    elif settings.closing and step == settings.steps:
+        turn(market.book, CLOSED)
+
+
+@called
+def advance(market: Any, actions: Any, rewards: Any) -> None:
+    """Take one step.
+
+    Args:
+        market: one record.
+        actions: int64 (seats, choices), see ``seats``.
+        rewards: float64 (seats,), written: change of cash and shares at the middle price, in ticks times lots, less
+            the inventory penalty.
+    """
+    settings, sight = market.settings, market.sight
+    market.step += 1
+    key = keyed(market.key, market.step)
+    market.worth += settings.reversion * (settings.mean - market.worth)
+    market.worth = max(1.0, market.worth + settings.volatility * normal(key, WORTH_DRAW))
+    sight.signal = market.worth
+    arrive(market)
+    shuffle(market, key)
+    for place in range(settings.agents):
+        agent = market.turns[place]
+        look(market, agent)
+        if market.traders[agent].style != SEAT:
+            count = decide(sight, market.traders[agent], keyed(key, agent), market.messages)
+        elif agent < settings.makers:
+            count = make_quotes(sight, market.traders[agent], actions[agent], market.messages)
+        else:
+            count = send_order(sight, actions[agent], market.messages)
+        send(market, agent, count)
+    turn_phase(market)
+    look(market, 0)
+    summarise(market)
+    follow_price(market)
+    if settings.flow:
+        record_flow(market)
+    for seat in range(len(rewards)):
+        account = market.book.accounts[seat]
+        equity = account.cash / UNIT + account.shares * sight.mid
+        rewards[seat] = equity - market.equity[seat] - settings.penalty * account.shares * account.shares
+        market.equity[seat] = equity
