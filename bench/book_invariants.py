@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agora.market.messages import MESSAGE, Kind
 from bench.books import peers
 from bench.books.invariants import NAMES, check_book, check_message
-from bench.books.streams import ALL_KINDS, draw, seed_draws, shares
+from bench.books.streams import ALL_KINDS, WIDTH, draw, seed_draws, shares
 from bench.report import Row
 from env_server.environments.market.book.books import Books
 from env_server.environments.market.book.messages import handle
@@ -24,7 +24,6 @@ from env_server.environments.market.book.rules import Rules
 
 TITLE = "matching is right: twelve invariants, the oracle's tape and another engine's"
 
-WIDTH: Final = 10.0
 LIVE: Final = 300
 CHUNK: Final = 32
 NONSENSE: Final = 0.02
@@ -137,7 +136,7 @@ def against_oracle(messages: int, seed: int) -> int:
     return int(wrong)
 
 
-def measure(quick: bool) -> list[Row]:
+def run(quick: bool) -> list[Row]:
     """Run everything; ``quick`` with a hundredth of the messages."""
     part = 100 if quick else 1
     broken = np.sum([violations(25_000_000 // part, mode, seed) for seed, mode in enumerate(MODES)], axis=0)

@@ -8,7 +8,7 @@
 ``haggler``      supply chains: buys what it has sold, sells what it has bought, concedes round by round
 ===============  ======================================================================================
 
-Those of particle games are listed in ``particles``.
+Those of particle games are listed in ``particles``, those of order-book markets in ``market``.
 
 A new script is one new class and one line in ``SCRIPTS``.
 """
@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from agent_services.policies import particles
+from agent_services.policies import market, particles
 from agent_services.policies.negotiators import Haggler
 from agora.agents.policy import (
     Array,
@@ -118,7 +118,7 @@ class Random:
         return decide
 
 
-Script = FixedPrice | CostPlus | Undercut | Random | Haggler | particles.Script
+Script = FixedPrice | CostPlus | Undercut | Random | Haggler | particles.Script | market.Trader
 SCRIPTS: Mapping[str, type[Script]] = {
     "fixed_price": FixedPrice,
     "cost_plus": CostPlus,
@@ -126,6 +126,7 @@ SCRIPTS: Mapping[str, type[Script]] = {
     "random": Random,
     "haggler": Haggler,
     **particles.SCRIPTS,
+    **market.SCRIPTS,
 }
 """Name → class; its fields are the script's parameters."""
 

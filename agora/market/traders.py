@@ -84,6 +84,14 @@ def passive_price(sight: Any, side: int, away: float) -> int:
 
 
 @compiled
+def wakes(sight: Any, trader: Any, key: np.uint64) -> bool:
+    """Whether a trader does anything in this step; only prices of the past are looked at, not the book."""
+    if trader.style == NOISE:
+        return True
+    return uniform(key, 0) < (liveliness(sight, trader) if trader.style == FUNDAMENTAL else trader.activity)
+
+
+@compiled
 def noise(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     """Buy or sell at random, at once or at a price of its own, and cancel what was not traded in time."""
     count = 0
@@ -105,7 +113,7 @@ def noise(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 @compiled
 def follow(wanted: float, sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     """Take what there is in a direction, if it is wanted by more than the threshold."""
-    if abs(wanted) <= trader.threshold or uniform(key, 0) >= trader.activity:
+    if abs(wanted) <= trader.threshold:
         return 0
     side = side_of(wanted, trader, sight.shares)
     if side < 0:
@@ -129,16 +137,20 @@ def quote(sight: Any, trader: Any, side: int, price: int, size: int, messages: A
 
 
 @compiled
-def make(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
-    """Quote both sides around the middle, leaning against the inventory, wider when prices move."""
-    if uniform(key, 0) >= trader.activity:
-        return 0
+def quotes(sight: Any, trader: Any) -> tuple[int, int]:
+    """The bid and the ask of a maker: around the middle, leaning against the inventory, wider when prices move."""
     middle = sight.mid - trader.skew * sight.shares
     half = trader.half_spread + trader.feedback * sight.volatility
     bid, ask = math.floor(middle - half), math.ceil(middle + half)
     if sight.ask:
         bid = min(bid, sight.ask - 1)
-    ask = max(ask, sight.bid + 1, bid + 1)
+    return bid, max(ask, sight.bid + 1, bid + 1)
+
+
+@compiled
+def make(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Quote both sides."""
+    bid, ask = quotes(sight, trader)
     size = lots(trader, uniform(key, 1))
     count = quote(sight, trader, BUY, bid, size, messages, 0)
     return quote(sight, trader, SELL, ask, size, messages, count)
@@ -153,8 +165,6 @@ def value(sight: Any, trader: Any, key: np.uint64, number: int) -> float:
 @compiled
 def arbitrage(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     """Take what is priced below its worth, sell what is priced above."""
-    if uniform(key, 0) >= liveliness(sight, trader):
-        return 0
     worth, wanted = value(sight, trader, key, 1), 0.0
     if sight.ask and worth - sight.ask > trader.threshold:
         wanted = 1.0
@@ -167,8 +177,6 @@ def arbitrage(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 @compiled
 def ask_surplus(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     """Ask for a random surplus over the worth, on a random side."""
-    if uniform(key, 0) >= trader.activity:
-        return 0
     count = drop_all(sight, messages, 0)
     side = BUY if uniform(key, 1) < 0.5 else SELL
     if side_of(0.5 - side, trader, sight.shares) != side:
@@ -181,8 +189,6 @@ def ask_surplus(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 @compiled
 def read_book(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     """Send the order whose surplus, times the belief that it trades, is the largest; on a random side."""
-    if uniform(key, 0) >= trader.activity:
-        return 0
     count = drop_all(sight, messages, 0)
     side = BUY if uniform(key, 1) < 0.5 else SELL
     if side_of(0.5 - side, trader, sight.shares) != side:
@@ -193,7 +199,7 @@ def read_book(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 
 @compiled
 def decide(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
-    """What a trader sends.
+    """What a trader sends when it has woken.
 
     Args:
         sight: SIGHT record, what it sees.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agora.market.messages import MESSAGE, Kind
-from bench.books.streams import COMMON_KINDS, draw, seed_draws, shares
+from bench.books.streams import COMMON_KINDS, WIDTH, draw, seed_draws, shares
 from env_server.environments.market.book.books import Books
 from env_server.environments.market.book.records import Feed, SelfTrade
 from env_server.environments.market.book.rules import Rules
@@ -29,7 +30,7 @@ def shared_stream(count: int, seed: int) -> tuple[NDArray[Any], NDArray[Any], ND
     for _ in range(count // CHUNK):
         messages = np.zeros((1, CHUNK), MESSAGE)
         fed = int(books.records["fed"][0])
-        draw(books.records[0], messages[0], shares(SHARED), 10.0, 300, 0.0)
+        draw(books.records[0], messages[0], shares(SHARED), WIDTH, 300, 0.0)
         made.append(books.process(messages)["id"][0])
         events = books.events(0, fed)
         trades.append(events[events["kind"] == Feed.EXECUTED])
@@ -44,9 +45,9 @@ def against_bourse(count: int) -> int:
     messages, made, ours = shared_stream(count, 5)
     theirs: dict[int, int] = {}
     book, mine = OrderBook(0, 1, True), []
-    for time, (message, id_) in enumerate(zip(messages.tolist(), made.tolist(), strict=True)):
+    for now, (message, id_) in enumerate(zip(messages.tolist(), made.tolist(), strict=True)):
         kind, agent, side, price, size, target = message
-        book.set_time(time)  # bourse's priority is by time
+        book.set_time(now)  # bourse's priority is by time
         if kind == Kind.CANCEL:
             if target in theirs:
                 book.cancel_order(theirs[target])
@@ -57,3 +58,20 @@ def against_bourse(count: int) -> int:
     wanted = [(e["lane"] == 0, int(e["price"]), int(e["size"]), int(e["other"]), int(e["id"])) for e in ours]
     differ = sum(a != b for a, b in zip(found, wanted, strict=False))
     return differ + abs(len(found) - len(wanted))
+
+
+def bourse_speed(messages: NDArray[Any], made: NDArray[np.int64]) -> float:
+    """Bourse's messages per CPU second, one call each."""
+    from bourse.core import OrderBook
+
+    theirs: dict[int, int] = {}
+    book, rows = OrderBook(0, 1, True), list(zip(messages.tolist(), made.tolist(), strict=False))
+    began = time.process_time()
+    for now, ((kind, agent, side, price, size, target), id_) in enumerate(rows):
+        book.set_time(now)
+        if kind == Kind.CANCEL:
+            if target in theirs:
+                book.cancel_order(theirs[target])
+        else:
+            theirs[id_] = book.place_order(side == 0, size, agent, price=None if kind == Kind.MARKET else price)
+    return len(rows) / (time.process_time() - began)

@@ -9,8 +9,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from agora.market.messages import Kind
+from agora.market.messages import MESSAGE, Kind
+from env_server.environments.market.book.books import Books
+from env_server.environments.market.book.messages import handle
 from env_server.environments.market.book.queues import OPTIONS
+from env_server.environments.market.book.records import RESULT
+from env_server.environments.market.book.rules import Rules
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +35,8 @@ COMMON_KINDS: Final = {Kind.LIMIT: 0.5, Kind.CANCEL: 0.385, Kind.REDUCE: 0.043, 
 """Shares of the stream that engines are timed on."""
 
 MIDDLE: Final = 512
+WIDTH: Final = 10.0
+"""Ticks."""
 LIMIT, CANCEL, STOP, LAST = int(Kind.LIMIT), int(Kind.CANCEL), int(Kind.STOP), int(Kind.REPLACE)
 
 
@@ -106,3 +112,18 @@ def spoil(book: Any, message: Any) -> None:
 def seed_draws(seed: int) -> None:
     """Seed what compiled code draws from."""
     np.random.seed(seed)
+
+
+def recorded(rules: Rules, kinds: Mapping[Kind, float], count: int, seed: int, live: int = 300) -> NDArray[Any]:
+    """Messages MESSAGE (count,) that fit one another: each was drawn when those before it had been handled."""
+    seed_draws(seed)
+    messages = np.zeros(count, MESSAGE)
+    _record(Books(rules).records[0], messages, np.zeros(1, RESULT), shares(kinds), WIDTH, live)
+    return messages
+
+
+@njit(**OPTIONS)
+def _record(book: Any, messages: Any, results: Any, cumulated: Floats, width: float, live: int) -> None:
+    for place in range(len(messages)):
+        draw(book, messages[place : place + 1], cumulated, width, live, 0.0)
+        handle(book, messages[place], results[0])

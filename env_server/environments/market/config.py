@@ -96,7 +96,9 @@ class MarketConfig(EnvironmentConfig):
     inventory_penalty: NotNegative = Field(0.0, description="ticks per lot held or owed, squared, taken from a reward")
     opening: int = Field(0, ge=0, description="steps in which orders only gather, before an uncross")
     closing: bool = Field(False, description="whether the last step ends in an auction")
-    flow: bool = Field(False, description="whether recent order flow is kept, which book readers need")
+    informed: bool = Field(False, description="whether seats are shown a signal of what a lot is worth")
+    signal_noise: NotNegative = Field(5.0, description="standard deviation of its error, in ticks")
+    flow: bool = Field(False, description="whether seats are shown recent order flow by price")
 
     @model_validator(mode="after")
     def _played(self) -> MarketConfig:

@@ -9,12 +9,13 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from agora.market.choices import MAKER_CHOICES, TRADER_CHOICES
 from agora.randomness import generator
 from env_server.environments.base import Array, EnvironmentConfig, Step, Values, check_reset
 from env_server.environments.market import views
 from env_server.environments.market.config import MarketConfig
 from env_server.environments.market.kernels import compiled
-from env_server.environments.market.seats import MAKER_CHOICES, TRADER_CHOICES, legal
+from env_server.environments.market.seats import legal
 from env_server.environments.market.state import agents_of, opened
 
 Integers = NDArray[np.int64]
@@ -57,7 +58,8 @@ class Market:
         seen = views.space_of(self._seen)
         self.observation_spaces: Mapping[str, spaces.Space[Any]] = dict.fromkeys(self.agents, seen)
         self.action_spaces: Mapping[str, spaces.Space[Any]] = {
-            agent: spaces.MultiDiscrete(list(choices)) for agent, choices in zip(self.agents, self._choices, strict=True)
+            agent: spaces.MultiDiscrete(list(choices))
+            for agent, choices in zip(self.agents, self._choices, strict=True)
         }
         self.state_space: spaces.Space[Any] = views.space_of(self._state)
 

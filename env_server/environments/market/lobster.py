@@ -14,12 +14,14 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from numba import njit
 from numpy.typing import NDArray
 from pyarrow import csv
 
 from agora.market.messages import MESSAGE, Kind
 from env_server.environments.market.book.books import Books, compiled
-from env_server.environments.market.book.records import RESULT, Feed, Lane, Phase
+from env_server.environments.market.book.records import RESULT, Lane, Phase
+from env_server.environments.market.book.rules import Rules
 
 Integers = NDArray[np.int64]
 
@@ -98,7 +100,7 @@ def _write(path: Path, columns: list[NDArray[Any]]) -> None:
 
 
 def tape_of(events: NDArray[Any], seconds: NDArray[np.float64], tick: int = TICK) -> NDArray[Any]:
-    """A book's events as messages; stops are nobody's to see.
+    """A book's events of continuous trading as messages; stops are nobody's to see.
 
     Args:
         events: EVENT (E,).
@@ -108,7 +110,7 @@ def tape_of(events: NDArray[Any], seconds: NDArray[np.float64], tick: int = TICK
     Returns:
         TAPE (K,), K <= E.
     """
-    seen = (events["lane"] <= Lane.ASK) & (events["kind"] != Feed.TRIGGERED)
+    seen = _visible(events)
     shown = events[seen]
     tape = np.zeros(len(shown), TAPE)
     tape["time"], tape["type"] = seconds[seen], shown["kind"]
@@ -116,6 +118,52 @@ def tape_of(events: NDArray[Any], seconds: NDArray[np.float64], tick: int = TICK
         tape[name] = shown[name]
     tape["price"], tape["direction"] = shown["price"].astype(np.int64) * tick, 1 - 2 * shown["lane"].astype(np.int64)
     return tape
+
+
+def _visible(events: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(events["lane"] <= Lane.ASK)
+
+
+def depth_of(events: NDArray[Any], levels: int, rules: Rules, tick: int = TICK) -> Integers:
+    """The book after each message of ``tape_of(events)``, from an empty one on.
+
+    Args:
+        events: EVENT (E,), all that ever happened to the book; its ladder may not have moved.
+        levels: to show.
+        rules: of the book.
+        tick: price units in a tick.
+
+    Returns:
+        int64 (K, levels, 4): ask price, ask size, bid price, bid size.
+    """
+    shown = events[_visible(events)]
+    depth = np.zeros((len(shown), levels, 4), np.int64)
+    depth[:, :, 0], depth[:, :, 2] = NO_ASK, -NO_ASK
+    _accumulate(shown, np.zeros((2, rules.prices + 2), np.int64), rules.base - 1, tick, depth)
+    return depth
+
+
+@njit(cache=True)
+def _accumulate(events: Any, totals: Integers, below: int, tick: int, depth: Integers) -> None:
+    """Keep totals (2, prices) by event, and write the best levels after each."""
+    best = np.array([0, totals.shape[1] - 1])
+    for row in range(len(events)):
+        lane, at = events[row].lane, events[row].price - below
+        sign = 1 if events[row].kind == REST else -1
+        totals[lane, at] += sign * events[row].size
+        worse = 1 if lane == 1 else -1
+        if sign > 0 and (at - best[lane]) * worse < 0:
+            best[lane] = at
+        while totals[lane, best[lane]] == 0 and 0 < best[lane] < totals.shape[1] - 1:
+            best[lane] += worse
+        for side in range(2):
+            step, at, level = (1 if side == 1 else -1), best[side], 0
+            while 0 < at < totals.shape[1] - 1 and level < depth.shape[1]:
+                if totals[side, at]:
+                    depth[row, level, 2 - 2 * side] = (at + below) * tick
+                    depth[row, level, 3 - 2 * side] = totals[side, at]
+                    level += 1
+                at += step
 
 
 @dataclass
@@ -165,6 +213,13 @@ class Replay:
             self._say(Kind.IOC, 1 - side, price, size)
         elif kind == HALT:
             self.books.turn(PHASES[price])
+
+    def depth(self, levels: int) -> Integers:
+        """The book now, int64 (levels, 4), as in a file."""
+        shown = np.zeros((levels, 4), np.int64)
+        shown[:, 0], shown[:, 2] = NO_ASK, -NO_ASK
+        compiled().depth(self.books.records, self.tick, shown[None])
+        return shown
 
     def _say(self, kind: Kind, side: int, price: int, size: int, order: int = 0) -> int:
         ticks, rest = divmod(price, self.tick)

@@ -31,6 +31,9 @@ SETTINGS: Final = np.dtype(
         ("opening", "i8"),
         ("closing", "i8"),
         ("flow", "i8"),
+        ("informed", "i8"),
+        ("shows_flow", "i8"),
+        ("signal_noise", "f8"),
         ("mean", "f8"),
         ("reversion", "f8"),
         ("volatility", "f8"),
@@ -108,11 +111,11 @@ def opened(config: MarketConfig, count: int) -> NDArray[Any]:
 
 def _settings(config: MarketConfig) -> NDArray[Any]:
     settings = np.zeros((), SETTINGS)
-    for name in ("makers", "steps", "opening", "closing"):
+    for name in ("makers", "steps", "opening", "closing", "informed", "signal_noise"):
         settings[name] = getattr(config, name)
     for name in ("mean", "reversion", "volatility"):
         settings[name] = getattr(config.worth, name)
-    settings["agents"] = agents_of(config)
+    settings["agents"], settings["shows_flow"] = agents_of(config), config.flow
     settings["flow"], settings["penalty"] = config.keeps_flow, config.inventory_penalty
     settings["cash"] = config.cash * 100
     return settings

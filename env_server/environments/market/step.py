@@ -9,7 +9,7 @@ import numpy as np
 from agora.market.draws import keyed, normal, uniform
 from agora.market.layout import OWN_ORDERS, WINDOW, Flow, Style
 from agora.market.messages import Kind
-from agora.market.traders import decide
+from agora.market.traders import decide, wakes
 from env_server.environments.market.book.messages import handle
 from env_server.environments.market.book.phases import shift, turn
 from env_server.environments.market.book.queues import called, delete, inlined
@@ -197,13 +197,19 @@ def advance(market: Any, actions: Any, rewards: Any) -> None:
     shuffle(market, key)
     for place in range(settings.agents):
         agent = market.turns[place]
-        look(market, agent)
-        if market.traders[agent].style != SEAT:
-            count = decide(sight, market.traders[agent], keyed(key, agent), market.messages)
-        elif agent < settings.makers:
-            count = make_quotes(sight, market.traders[agent], actions[agent], market.messages)
+        trader = market.traders[agent]
+        if trader.style == SEAT:
+            look(market, agent)
+            if agent < settings.makers:
+                count = make_quotes(sight, trader, actions[agent], market.messages)
+            else:
+                count = send_order(sight, actions[agent], market.messages)
         else:
-            count = send_order(sight, actions[agent], market.messages)
+            own = keyed(key, agent)
+            if not wakes(sight, trader, own):
+                continue
+            look(market, agent)
+            count = decide(sight, trader, own, market.messages)
         send(market, agent, count)
     turn_phase(market)
     look(market, 0)

@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from agora.market.draws import compiled
-from agora.market.layout import OWN_ORDERS
+from agora.market.draws import compiled, keyed, normal
+from agora.market.layout import OWN_ORDERS, WINDOW, Flow
 from env_server.environments.market.book.depth import levels
 from env_server.environments.market.book.queues import called, level_of
 from env_server.environments.market.book.records import CASH
@@ -29,6 +29,8 @@ LOTS: Final = 5.0
 """By which ln(1 + lots) is divided."""
 BOOK: Final = 32
 """Ticks on either side of the middle that the global state has."""
+SIGNAL: Final = 2**20
+"""Keys of a step's signals, from the first seat's on."""
 OWN: Final = 6
 TAPE: Final = 5
 MARKET: Final = 3
@@ -47,8 +49,11 @@ def observed(config: MarketConfig) -> Shapes:
     * ``depth`` (2, depth, 2): bids, asks: distance from the middle in ticks / 10, ln(1 + lots) / 5.
     * ``orders`` (4, 4): own orders, oldest first: 1 bid or -1 ask, distance from the middle in ticks / 10, lots / 10,
       ln(1 + lots ahead of it) / 5.
+    * ``signal``, if ``informed``: what a lot is worth, with an error of its own, as (ticks - opening price) / 100.
+    * ``flow`` (4, 128), if ``flow``: ln(1 + lots) / 5 of bids, asks, bought and sold of late (see ``Flow``), from 64
+      ticks below the middle to 63 above.
     """
-    return {
+    shapes: dict[str, tuple[int, ...]] = {
         "price": (),
         "mid": (),
         "price_change_10": (),
@@ -59,6 +64,11 @@ def observed(config: MarketConfig) -> Shapes:
         "depth": (2, config.depth, 2),
         "orders": (OWN_ORDERS, 4),
     }
+    if config.informed:
+        shapes["signal"] = ()
+    if config.flow:
+        shapes["flow"] = (len(Flow), WINDOW)
+    return shapes
 
 
 def known(agents: int) -> Shapes:
@@ -146,9 +156,20 @@ def write_view(market: Any, seat: int, depth: int, row: Floats, prices: Any, siz
     if best[0] + best[1] > 0.0:
         row[at + 1] = (best[0] - best[1]) / (best[0] + best[1])
     for order in range(sight.count):
-        row[place], row[place + 1] = 1.0 - 2.0 * sight.side[order], (sight.price[order] - mid) / NEAR
-        row[place + 2], row[place + 3] = sight.size[order] / 10.0, shown(ahead(book, sight.id[order]))
-        place += 4
+        at = place + 4 * order
+        row[at], row[at + 1] = 1.0 - 2.0 * sight.side[order], (sight.price[order] - mid) / NEAR
+        row[at + 2], row[at + 3] = sight.size[order] / 10.0, shown(ahead(book, sight.id[order]))
+    place += 4 * OWN_ORDERS
+    if settings.informed:
+        error = settings.signal_noise * normal(keyed(keyed(market.key, market.step), SIGNAL + seat), 0)
+        row[place] = (market.worth + error - opening) / UNIT
+        place += 1
+    if settings.shows_flow:
+        first = math.floor(mid) - WINDOW // 2
+        for kind in range(sight.flow.shape[0]):
+            for price in range(first, first + WINDOW):
+                row[place] = shown(sight.flow[kind, price & (WINDOW - 1)] / market.growth)
+                place += 1
 
 
 @called

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agora.market.choices import HOLD, LIMIT, MAKER_CHOICES, MARKET, NO_QUOTE, SIZES, STEPS
 from env_server.environments.market import Market, MarketConfig
 from env_server.environments.market.book.records import CASH
 from env_server.environments.market.config import Crowd
-from env_server.environments.market.seats import HOLD, LIMIT, MAKER_CHOICES, MARKET, OFFSETS, SIZES, STEPS
 
-NO_QUOTE = len(OFFSETS)
 EMPTY = MarketConfig(makers=1, traders=1, crowd=(), steps=20, worth={"volatility": 0.0})
 BUSY = MarketConfig(makers=1, traders=1, steps=200)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agora.market.messages import MESSAGE
 from env_server.environments.market.book import phases
+from env_server.environments.market.book.depth import write_levels
 from env_server.environments.market.book.messages import handle_all
 from env_server.environments.market.book.queues import OPTIONS
 from env_server.environments.market.book.records import RESULT, Phase, book_type
@@ -32,6 +33,7 @@ class Compiled(NamedTuple):
     process: Callable[..., None]
     turn: Callable[..., None]
     shift: Callable[..., None]
+    depth: Callable[..., None]
 
 
 @cache
@@ -56,7 +58,14 @@ def compiled(sources: str = SOURCES) -> Compiled:
         for index in range(len(books)):
             phases.shift(books[index], bases[index])
 
-    return Compiled(process, turn, shift)
+    @njit(cache=True, **OPTIONS)
+    def depth(books: NDArray[Any], unit: int, shown: NDArray[np.int64]) -> None:
+        sources  # noqa: B018
+        prices, sizes = np.zeros(shown.shape[1], np.int64), np.zeros(shown.shape[1], np.int64)
+        for index in range(len(books)):
+            write_levels(books[index], unit, shown[index], prices, sizes)
+
+    return Compiled(process, turn, shift, depth)
 
 
 class Books:

@@ -19,3 +19,20 @@ def levels(book: Any, lane: int, prices: Any, sizes: Any) -> int:
             found += 1
         price += onward(lane)
     return found
+
+
+@inlined
+def write_levels(book: Any, unit: int, shown: Any, prices: Any, sizes: Any) -> None:
+    """Write ask price, ask size, bid price and bid size of the best levels, int64 (depth, 4); the rest is left.
+
+    Args:
+        book: one book.
+        unit: of prices, per tick.
+        shown: written.
+        prices: int64 (depth,), scratch.
+        sizes: int64 (depth,), scratch.
+    """
+    for side in range(2):
+        for level in range(levels(book, side, prices, sizes)):
+            shown[level, 2 - 2 * side] = prices[level] * unit
+            shown[level, 3 - 2 * side] = sizes[level]

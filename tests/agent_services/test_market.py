@@ -1,0 +1,110 @@
+"""The scripted traders as policies: they do in a seat what they do inside the market."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent_services.policies import load
+from agora.agents.policy import Batch, Draws, Source, Spaces
+from agora.errors import Refused
+from agora.market.choices import CANCEL, HOLD, MARKET, OFFSETS
+from env_server.environments.market import Market, MarketConfig
+from env_server.environments.market.config import Crowd
+
+COPIES = np.arange(4, dtype=np.uint32)
+EMPTY = MarketConfig(makers=1, crowd=(), worth={"volatility": 0.0})
+
+
+def bound(name: str, market: Market, agent: str, **parameters: str) -> Any:
+    index = market.agents.index(agent)
+    spaces = Spaces.of(market.observation_spaces[agent], market.action_spaces[agent], index, agent)
+    return spaces, load("scripted", Source(f"market_{name}", parameters)).bind(spaces)
+
+
+def chosen(market: Market, agent: str, policy: Any, step: Any, number: int) -> Any:
+    spaces, decide = policy
+    shown = step.observations[market.agents.index(agent)]
+    seen = [shown[leaf.path] for leaf in spaces.observation]
+    draws = Draws(5, 0, market.agents.index(agent), number, COPIES)
+    memory = np.zeros((len(COPIES), 0), np.uint8)
+    return decide(Batch(seen, [None], memory, draws)).heads[0].action
+
+
+def played(market: Market, policies: dict[str, Any], steps: int) -> list[Any]:
+    shown = [market.reset(3, COPIES)]
+    for number in range(steps):
+        actions = [{"": chosen(market, agent, policies[agent], shown[-1], number)} for agent in market.agents]
+        shown.append(market.step(actions))
+    return shown
+
+
+def test_a_maker_quotes_at_its_half_spread() -> None:
+    market = Market(EMPTY, 4)
+    step = played(market, {"maker_0": bound("maker", market, "maker_0", half_spread="4")}, 1)[-1]
+    # 9,996 and 10,004 are three ticks beyond the nearest prices.
+    assert OFFSETS[3] == 3 and (step.observations[0]["orders"][:, :2, 1] == np.float32([-0.4, 0.4])).all()
+
+
+def test_a_maker_in_a_seat_quotes_what_one_inside_does() -> None:
+    seat = Market(MarketConfig(crowd=(Crowd(style="noise", count=6, take=0.5),)), 4)
+    shown = played(seat, {"maker_0": bound("maker", seat, "maker_0")}, 300)
+    inside = Crowd(style="maker", activity=1.0, least=5, most=5)
+    crowd = MarketConfig(makers=0, traders=1, crowd=(Crowd(style="noise", count=6, take=0.5), inside))
+    market = Market(crowd, 4)
+    market.reset(3, COPIES)
+    hold = [{"": np.zeros((4, 4), np.int64)}]
+    spreads = [market.step(hold).observations[0]["spread"].mean() for _ in range(300)]
+    ours = [step.observations[0]["spread"].mean() for step in shown[1:]]
+    # Not the same draws, but the same behaviour: mean spreads are within a tick of one another.
+    assert abs(np.mean(ours[50:]) - np.mean(spreads[50:])) < 0.1
+
+
+@pytest.mark.parametrize("name", ["noise", "trend", "reversion", "fundamental", "zero", "book_reader"])
+def test_every_style_trades_in_a_seat(name: str) -> None:
+    market = Market(MarketConfig(makers=0, traders=1, informed=True, flow=True, steps=400), 4)
+    parameters = {"activity": "1", "threshold": "0"} if name in ("trend", "reversion", "fundamental") else {}
+    shown = played(market, {"trader_0": bound(name, market, "trader_0", **parameters)}, 400)
+    assert np.any([step.info["inventory"] for step in shown], axis=(0, 2)).all()
+
+
+def test_a_follower_buys_what_rises_and_sells_what_falls() -> None:
+    market = Market(EMPTY.model_copy(update={"makers": 0, "traders": 1}), 4)
+    spaces, decide = bound("trend", market, "trader_0", activity="1", threshold="0.001")
+    step = market.reset(0, COPIES)
+    shown = {leaf.path: step.observations[0][leaf.path].copy() for leaf in spaces.observation}
+    shown["price_change_10"][:] = [0.2, -0.2, 0.05, 0.0]  # percent; the threshold is 0.1
+    batch = Batch([shown[leaf.path] for leaf in spaces.observation], [None], np.zeros((4, 0), np.uint8), DRAWS)
+    action = decide(batch).heads[0].action
+    assert action[:, 0].tolist() == [MARKET, MARKET, HOLD, HOLD] and action[:2, 1].tolist() == [0, 1]
+
+
+DRAWS = Draws(5, 0, 0, 0, COPIES)
+
+
+def test_random_orders_are_cancelled_after_a_while() -> None:
+    market = Market(EMPTY.model_copy(update={"makers": 0, "traders": 1}), 4)
+    policy, acts = bound("noise", market, "trader_0", activity="0.5", take="0", cancel="1"), set()
+    step = market.reset(3, COPIES)
+    for number in range(40):
+        action = chosen(market, "trader_0", policy, step, number)
+        acts |= set(action[:, 0].tolist())
+        step = market.step([{"": action}])
+    assert CANCEL in acts
+
+
+@pytest.mark.parametrize(
+    ("name", "agent", "config", "words"),
+    [
+        ("fundamental", "trader_0", {}, "expected leaves .*'signal'"),
+        ("book_reader", "trader_0", {"informed": True}, "expected leaves .*'flow'"),
+        ("maker", "trader_0", {}, r"expected choices \(8, 8, 4\), got \[\(6, 2, 7, 4\)\]"),
+        ("noise", "maker_0", {}, r"expected choices \(6, 2, 7, 4\), got \[\(8, 8, 4\)\]"),
+    ],
+)
+def test_seats_that_do_not_fit_are_refused(name: str, agent: str, config: dict[str, Any], words: str) -> None:
+    market = Market(MarketConfig(traders=1, **config), 4)
+    with pytest.raises(Refused, match=words):
+        bound(name, market, agent)
