@@ -36,6 +36,8 @@ MADDPG: Final[dict[str, Any]] = {
     "warmup": 2000,
 }
 COPIES: Final = {"maddpg": 256, "mappo": 512}
+BOTH_CORES: Final = 1024
+"""Copies of MAPPO's game that give two threads enough to do at a time."""
 TO_RETURN, STREAK, SECONDS = -13.5, 3, 30.0
 
 
@@ -69,7 +71,13 @@ def run(quick: bool) -> list[Row]:
     return [
         Row("MADDPG in process", in_process, "steps/CPU-s", ">= 10,000", min(in_process) >= 10_000),
         Row("MADDPG, environment and agents as services", services, "steps/CPU-s", ">= 2,000", min(services) >= 2_000),
-        Row("MAPPO in process, both cores", on_policy, "steps/s", ">= 50,000", min(on_policy) >= 50_000),
+        Row(
+            f"MAPPO in process, both cores, {BOTH_CORES} copies",
+            on_policy,
+            "steps/s",
+            ">= 50,000",
+            min(on_policy) >= 50_000,
+        ),
         Row(f"MADDPG to {TO_RETURN} per agent, per seed", reached, "CPU-s", "<= 30 each", max(reached) <= SECONDS),
     ]
 
@@ -87,7 +95,7 @@ def _steps_per_cpu_second(algorithm: str, steps: int, seed: int) -> float:
 
 def _steps_per_second(algorithm: str, steps: int, seed: int) -> float:
     """By the clock, with a thread per core."""
-    environment = spread(algorithm, COPIES[algorithm])
+    environment = spread(algorithm, BOTH_CORES)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
         last = train(algorithm, environment, steps, seed=seed, episodes=1)[1][-1]
