@@ -44,9 +44,9 @@ class DeterministicLearner(OffPolicyLearner):
         super().__init__(config, game, seed)
         self._heads = Heads(game, config.relaxation)
         self._build()
-        self._actor_adam = Adam(self._actor.parameters, config.actor_rate)
+        self._actor_adam = Adam(self._actor.parameters)
         judging = [parameter for critic in self._critics for parameter in critic.networks.parameters]
-        self._critic_adam = Adam(judging, config.critic_rate)
+        self._critic_adam = Adam(judging)
 
     def _remember(self, game: Game, capacity: int) -> Memory:
         return Memory(game, capacity, state=self.config.state, masks=game.discrete)

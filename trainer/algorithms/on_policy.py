@@ -57,8 +57,8 @@ class OnPolicyLearner:
         self._critic = self._critics(members)
         self._actions = distributions.distribution(game, members, config.initial_std)
         learned = self._actor.parameters + self._actions.parameters
-        self._actor_adam = Adam(learned, config.actor_rate, config.max_norm)
-        self._critic_adam = Adam(self._critic.parameters, config.critic_rate, config.max_norm)
+        self._actor_adam = Adam(learned, config.max_norm)
+        self._critic_adam = Adam(self._critic.parameters, config.max_norm)
         self._norm = ValueNorm(game.size, config.return_memory)
         self._pending: list[Rows] = []
 

@@ -70,7 +70,7 @@ class ValueLearner(OffPolicyLearner):
         self._real = torch.from_numpy(game.real.astype(np.float32))[:, None]
         self.networks = [self._values(), *self.mixing_networks(self._draws)]
         self._targets = [networks.copy() for networks in self.networks]
-        self._adam = Adam([p for networks in self.networks for p in networks.parameters], config.rate)
+        self._adam = Adam([p for networks in self.networks for p in networks.parameters])
 
     def _remember(self, game: Game, capacity: int) -> Memory:
         return Memory(game, capacity, state=self.reads_state, masks=True)

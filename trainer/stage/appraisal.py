@@ -62,7 +62,7 @@ class Appraiser:
         if not self._fits:
             return
         self._rescale(torch.from_numpy(spread.astype(np.float32))[:, None])
-        adam = Adam(self._critic.parameters, RATE)
+        adam = Adam(self._critic.parameters)
         for step, places in enumerate(self._draw(newest, updates, draws)):
             y = self._rewards(self._replay.own("rewards", places))
             seen, actions = self._replay.own("critic_state", places), self._replay.take("actions", places)

@@ -22,8 +22,8 @@ class Gradients:
 
     def __init__(self, config: DdpgConfig, minds: Minds, replay: Replay) -> None:
         self._config, self._minds, self._replay = config, minds, replay
-        self._actor_adam = Adam(minds.actor.parameters, config.actor_rate)
-        self._critic_adam = Adam(minds.critic.parameters, config.critic_rate)
+        self._actor_adam = Adam(minds.actor.parameters)
+        self._critic_adam = Adam(minds.critic.parameters)
 
     def critics(self, places: Indices, pace: float) -> float:
         """One step of all critics, each on its own places (N, B); ``pace`` is a factor of the step size.
@@ -78,7 +78,7 @@ class Gradients:
         minds = self._minds
         goal = ((actions - minds.low) / minds.width).unsqueeze(1)
         mask = wanted.float()[:, None, None]
-        adam = Adam(minds.actor.parameters, ADOPT_RATE)
+        adam = Adam(minds.actor.parameters)
         for seen in places:
             observations = self._replay.take("observations", seen).transpose(0, 1)
             error = torch.sigmoid(minds.logits(minds.actor, observations)) - goal
