@@ -13,7 +13,7 @@ import tyro
 from tyro.conf import Positional, UseAppendAction
 
 from agora.conformance.commands import Suite
-from deploy import scml
+from deploy.handing_on import COMMANDS, hand_on
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ class Play:
     """Of everything that is drawn."""
     deadline: float = 5.0
     """Seconds that a service may take for a decision."""
+    log: Path | None = None
+    """A folder to keep the trajectories in, in its subfolder trajectories; agora market reads it."""
     json: bool = False
     """Print JSON instead of a table, with every episode's return."""
 
@@ -94,6 +96,7 @@ class Play:
             import_flags(self.game, self.pettingzoo_module),
             **counts,
             deadline=self.deadline,
+            log=self.log,
             as_json=self.json,
         )
 
@@ -208,7 +211,23 @@ class Scml:
 
     def __call__(self) -> int:
         """Do it."""
-        scml.hand_on(self.command, ())
+        hand_on("scml", self.command, ())
+
+
+@dataclass(frozen=True)
+class Market:
+    """Look at a run of the order-book market.
+
+    facts tells which stylised facts its episodes have; quality measures spreads, depth and prices, and what agents
+    earned; replay writes a page that replays an episode. agora market COMMAND --help tells more.
+    """
+
+    command: Positional[Literal["facts", "quality", "replay"]]
+    """What to do; all that follows is handed on to it."""
+
+    def __call__(self) -> int:
+        """Do it."""
+        hand_on("market", self.command, ())
 
 
 @dataclass(frozen=True)
@@ -231,6 +250,7 @@ Command = (
     | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Scml, tyro.conf.subcommand("scml")]
+    | Annotated[Market, tyro.conf.subcommand("market")]
     | Annotated[Version, tyro.conf.subcommand("version")]
 )
 
@@ -238,9 +258,9 @@ Command = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments ask for, and exit with its code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words[:1] == ["scml"] and words[1:2] and words[1] in scml.COMMANDS:
-        scml.hand_on(words[1], words[2:])  # with --help and flags that are none of ours
-    command: Run | Play | Serve | Describe | Check | Report | Scml | Version = tyro.cli(
+    if len(words) > 1 and words[1] in COMMANDS.get(words[0], {}):
+        hand_on(words[0], words[1], words[2:])  # with --help and flags that are none of ours
+    command: Run | Play | Serve | Describe | Check | Report | Scml | Market | Version = tyro.cli(
         Command,
         prog="agora",
         description="Multi-agent economies as services.",

@@ -45,6 +45,7 @@ def play(
     blocks: int,
     seed: int,
     deadline: float,
+    log: Path | None,
     as_json: bool,
 ) -> int:
     """Let agents meet; see ``agora play --help``."""
@@ -58,6 +59,7 @@ def play(
             blocks=_at_least_one("--blocks", blocks),
             seed=seed,
             deadline=deadline,
+            log=log,
         )
     except LaunchError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -38,6 +39,7 @@ class Game:
         blocks: how often.
         seed: of everything.
         deadline: seconds that a service may take for a decision.
+        log: folder in which the trajectories are kept, in ``trajectories``; None: nowhere.
     """
 
     settings: EnvironmentSettings
@@ -48,6 +50,12 @@ class Game:
     blocks: int
     seed: int
     deadline: float
+    log: Path | None = None
+
+    @property
+    def keeping(self) -> list[str]:
+        """Flags of the environment server that say where the log goes."""
+        return ["--log-directory", str((self.log / "trajectories").resolve())] if self.log else []
 
 
 @dataclass
@@ -95,7 +103,7 @@ class _Table:
         """
         game = self._game
         async with Services() as services:
-            server = await services.start("env_server", "env_server", game.imports)
+            server = await services.start("env_server", "env_server", [*game.imports, *game.keeping])
             about = await describe_environment(server, game.settings, "--set")
             check_agents("--seat", list(game.seats), about["agents"])
             seats = await services.seat({agent: game.seats.get(agent, game.policy) for agent in about["agents"]})
@@ -105,6 +113,8 @@ class _Table:
         game, earned = self._game, Earned({agent: [] for agent in agents})
         config = json.dumps(game.settings.config, default=str)
         request = pb.CollectRequest(
+            run="play",
+            log=game.log is not None,
             environment=environment_pb2.EnvironmentSpec(
                 name=game.settings.name, config_json=config, num_envs=game.copies
             ),

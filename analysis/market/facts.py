@@ -30,13 +30,11 @@ class Tape:
         mid: (T,), middle prices.
         volume: (T,), lots traded in a step.
         flow: (T,), lots bought by incoming orders less lots sold by them.
-        signs: (K,), 1 or -1, sides of the incoming orders that traded, one by one.
     """
 
     mid: Series
     volume: Series
     flow: Series
-    signs: Series
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def _clustering(returns: Series) -> list[Fact]:
 def _trading(tape: Tape) -> list[Fact]:
     moves = np.diff(tape.mid)
     together = of.correlation(tape.volume[1:], np.abs(moves))
-    signs = of.autocorrelation(tape.signs, [1, 10]) if len(tape.signs) > 10 else np.zeros(2)
+    signs = of.autocorrelation(np.sign(tape.flow[tape.flow != 0.0]), [1, 10])
     impact = of.impact_exponent(*_windows(tape, 10))
     return [
         Fact("volume follows volatility", (together,), "correlation with |move| > 0.2", together > 0.2),

@@ -84,6 +84,7 @@ class MarketConfig(EnvironmentConfig):
     makers: Count = Field(1, description="seats that quote both sides")
     traders: Count = Field(0, description="seats that send single orders")
     crowd: tuple[Crowd, ...] = Field(CROWD, description="scripted traders")
+    flat: bool = Field(False, description="one choice out of all combinations, for learners that need a single one")
     steps: int = Field(1_000, ge=1, le=1_000_000, description="before an episode is truncated")
     worth: Worth = Worth()
     cash: int = Field(100_000, ge=0, description="at the start, in units of 100 ticks times a lot")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from gymnasium import spaces
@@ -15,10 +16,14 @@ from env_server.environments.base import Array, EnvironmentConfig, Step, Values,
 from env_server.environments.market import views
 from env_server.environments.market.config import MarketConfig
 from env_server.environments.market.kernels import compiled
-from env_server.environments.market.seats import legal
+from env_server.environments.market.seats import flattened, legal
 from env_server.environments.market.state import agents_of, opened
 
 Integers = NDArray[np.int64]
+
+LOGGED_LEVELS: Final = 10
+LOGGED_TRADES: Final = 16
+"""What the log has room for, of each step."""
 
 
 class Market:
@@ -58,7 +63,7 @@ class Market:
         seen = views.space_of(self._seen)
         self.observation_spaces: Mapping[str, spaces.Space[Any]] = dict.fromkeys(self.agents, seen)
         self.action_spaces: Mapping[str, spaces.Space[Any]] = {
-            agent: spaces.MultiDiscrete(list(choices))
+            agent: spaces.Discrete(math.prod(choices)) if self.config.flat else spaces.MultiDiscrete(list(choices))
             for agent, choices in zip(self.agents, self._choices, strict=True)
         }
         self.state_space: spaces.Space[Any] = views.space_of(self._state)
@@ -95,19 +100,27 @@ class Market:
         if len(actions) != len(self.agents):
             raise ValueError(f"actions: expected one for each of {len(self.agents)} agents, got {len(actions)}")
         for index, (agent, choices) in enumerate(zip(self.agents, self._choices, strict=True)):
-            value = actions[index].get("")
-            shape = (self.num_envs, len(choices))
+            limits = (math.prod(choices),) if self.config.flat else choices
+            value, shape = actions[index].get(""), (self.num_envs, *(() if self.config.flat else (len(choices),)))
             if value is None or value.shape != shape or value.dtype != np.int64:
                 got = sorted(actions[index]) if value is None else f"{value.dtype} {value.shape}"
                 raise ValueError(f"{agent}: action: expected int64 {shape}, got {got}")
-            outside = np.argwhere((value < 0) | (value >= choices))
+            rows = value.reshape(self.num_envs, -1)
+            outside = np.argwhere((rows < 0) | (rows >= limits))
             if len(outside):
                 copy, place = outside[0].tolist()
-                expected = f"0 to {choices[place] - 1}"
-                raise ValueError(
-                    f"{agent}: action[{place}] of copy {copy}: expected {expected}, got {value[copy, place]}"
-                )
-            self._actions[:, index, : len(choices)] = value
+                field = "action" if self.config.flat else f"action[{place}]"
+                expected, got = f"0 to {limits[place] - 1}", rows[copy, place]
+                raise ValueError(f"{agent}: {field} of copy {copy}: expected {expected}, got {got}")
+            chosen = np.stack(np.unravel_index(value, choices), axis=1) if self.config.flat else value
+            self._actions[:, index, : len(choices)] = chosen
+
+    def _masks(self) -> dict[int, Values]:
+        """Legal choices of every seat."""
+        masks = {seat: legal(self._markets, seat, seat < self.config.makers) for seat in range(len(self.agents))}
+        if self.config.flat:
+            masks = {seat: flattened(mask, self._choices[seat]) for seat, mask in masks.items()}
+        return {seat: {"": mask} for seat, mask in masks.items()}
 
     def _show(self, rewards: NDArray[np.float64]) -> Step:
         """What all copies show now."""
@@ -123,18 +136,30 @@ class Market:
             terminated=np.zeros_like(over),
             truncated=over,
             awaited=~over,
-            action_masks={seat: {"": legal(self._markets, seat, seat < self.config.makers)} for seat in range(seats)},
+            action_masks=self._masks(),
             info=self._info(),
         )
 
     def _info(self) -> Values:
-        """What the log keeps for reports."""
-        book, sight = self._markets["book"], self._markets["sight"]
+        """What the log keeps for reports.
+
+        ``mid`` and ``worth`` (B,) in ticks, ``volume`` (B,) lots that traded, ``flow`` (B,) lots that incoming orders
+        bought less those they sold, ``inventory`` (B, N) lots, ``equity`` (B, N) ticks times lots, ``depth`` and
+        ``trades`` as of ``views.write_tape``.
+        """
+        book, seats = self._markets["book"], len(self.agents)
+        depth = np.empty((self.num_envs, 2, LOGGED_LEVELS, 2), np.int32)
+        trades = np.empty((self.num_envs, LOGGED_TRADES, 3), np.int32)
+        compiled().log(self._markets, depth, trades)
         return {
-            "mid": sight["mid"].astype(np.float32),
-            "worth": self._markets["worth"].astype(np.float32),
-            "inventory": book["accounts"]["shares"][:, : len(self.agents)].astype(np.int32),
-            "equity": self._markets["equity"][:, : len(self.agents)].copy(),
+            "mid": self._markets["sight"]["mid"].copy(),
+            "worth": self._markets["worth"].copy(),
+            "volume": self._markets["volume"].copy(),
+            "flow": self._markets["flow"].copy(),
+            "inventory": book["accounts"]["shares"][:, :seats].copy(),
+            "equity": self._markets["equity"][:, :seats].copy(),
+            "depth": depth,
+            "trades": trades,
         }
 
 

@@ -29,6 +29,7 @@ class Compiled(NamedTuple):
 
     advance: Callable[..., None]
     show: Callable[..., None]
+    log: Callable[..., None]
 
 
 @cache
@@ -50,4 +51,11 @@ def compiled(sources: str = SOURCES) -> Compiled:
             for seat in range(len(seen)):
                 views.write_view(markets[index], seat, depth, seen[seat, index], prices, sizes)
 
-    return Compiled(advance, show)
+    @njit(cache=True, **OPTIONS)
+    def log(markets: NDArray[Any], depth: NDArray[np.int32], trades: NDArray[np.int32]) -> None:
+        sources  # noqa: B018
+        prices, sizes = np.zeros(depth.shape[2], np.int64), np.zeros(depth.shape[2], np.int64)
+        for index in range(len(markets)):
+            views.write_tape(markets[index], depth[index], trades[index], prices, sizes)
+
+    return Compiled(advance, show, log)

@@ -71,3 +71,12 @@ def legal(markets: NDArray[Any], seat: int, maker: bool) -> NDArray[np.uint8]:
     mask[:, CANCEL] = account["open"].any(axis=1)
     mask[:, len(KINDS) : len(KINDS) + 2] = room | ~room.any(axis=1)[:, None]
     return mask
+
+
+def flattened(mask: NDArray[np.uint8], choices: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A mask of combinations, uint8 (B, product of choices), of one of choices (B, sum): legal where all parts are."""
+    parts = np.split(mask, np.cumsum(choices)[:-1], axis=1)
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = (whole[:, :, None] & part[:, None]).reshape(len(mask), -1)
+    return whole

@@ -72,8 +72,12 @@ def market_type(config: MarketConfig) -> np.dtype[np.void]:
             ("worth", "f8"),
             ("mids", "f8", (MEMORY,)),
             ("sum", "f8"),
+            ("volatilities", "f8", (3,)),
             ("growth", "f8"),
             ("read", "i8"),
+            ("since", "i8"),
+            ("volume", "i8"),
+            ("flow", "i8"),
             ("equity", "f8", (room,)),
         ]
     )

@@ -19,14 +19,15 @@ from env_server.environments.market.state import AVERAGE, CHANGE, MEMORY
 
 BID, ASK = int(Lane.BID), int(Lane.ASK)
 AUCTION, CONTINUOUS, CLOSED = int(Phase.AUCTION), int(Phase.CONTINUOUS), int(Phase.CLOSED)
-RESTED, EXECUTED = int(Feed.RESTED), int(Feed.EXECUTED)
+RESTED, EXECUTED, CROSSED = int(Feed.RESTED), int(Feed.EXECUTED), int(Feed.CROSSED)
 BOUGHT, SEAT, CANCEL = int(Flow.BOUGHT), int(Style.SEAT), int(Kind.CANCEL)
 UNIT: Final = CASH
 FADING: Final = 0.98
 """What is left of an order flow after a step."""
 LARGEST: Final = 1e12
-CALM: Final = 0.95
-"""Weight of the past in the volatility."""
+CALM: Final = (0.8, 0.97, 0.997)
+"""Weights of the past in the volatilities of about 5, 30 and 300 steps, as short and long memory add up to that of real
+markets (Corsi 2009, "A simple approximate long-memory model of realized volatility")."""
 WORTH_DRAW: Final = 0
 """Draws 0 and 1 of a step's key move the worth, those from 2 on the order of turns; agents have keys of their own."""
 
@@ -121,20 +122,39 @@ def shuffle(market: Any, key: np.uint64) -> None:
 
 
 @inlined
-def record_flow(market: Any) -> None:
-    """Add what was sent and what traded since the last step to the flow; instead of the old, the new is weighted."""
-    book, flow = market.book, market.sight.flow
-    for number in range(max(market.read, book.fed - len(book.feed)), book.fed):
+def read_feed(market: Any) -> None:
+    """What was sent and what traded since the last step: in all, and by price, where new flow outweighs old."""
+    book, keeps = market.book, market.settings.flow
+    market.volume = market.flow = 0
+    market.since = max(market.read, book.fed - len(book.feed))
+    for number in range(market.since, book.fed):
         event = book.feed[number & (len(book.feed) - 1)]
-        at, size = event.price & (WINDOW - 1), event.size * market.growth
-        if event.lane <= ASK and event.kind == RESTED:
-            flow[event.lane, at] += size
-        elif event.kind == EXECUTED:
-            other = 1 - event.lane
-            flow[other, at] += size
-            flow[BOUGHT + event.lane, at] += size
-            flow[BOUGHT + other, at] += size
+        if event.kind == EXECUTED:
+            market.volume += event.size
+            market.flow += event.size * (2 * event.lane - 1)
+            if keeps:
+                add_flow(market, 1 - event.lane, event.price, event.size)
+                add_flow(market, BOUGHT + event.lane, event.price, event.size)
+                add_flow(market, BOUGHT + 1 - event.lane, event.price, event.size)
+        elif event.kind == CROSSED:
+            market.volume += event.size
+        elif keeps and event.kind == RESTED and event.lane <= ASK:
+            add_flow(market, event.lane, event.price, event.size)
     market.read = book.fed
+    if keeps:
+        fade(market)
+
+
+@inlined
+def add_flow(market: Any, row: int, price: int, size: int) -> None:
+    """Add lots at a price to the flow."""
+    market.sight.flow[row, price & (WINDOW - 1)] += size * market.growth
+
+
+@inlined
+def fade(market: Any) -> None:
+    """Let flow fade: instead of shrinking the old, the new is weighted more, until the numbers are too large."""
+    flow = market.sight.flow
     market.growth /= FADING
     if market.growth > LARGEST:
         for row in range(flow.shape[0]):
@@ -153,7 +173,10 @@ def summarise(market: Any) -> None:
     sight.step = step
     sight.average = market.sum / AVERAGE
     sight.change = sight.mid / market.mids[(step - CHANGE) & (MEMORY - 1)] - 1.0
-    sight.volatility = CALM * sight.volatility + (1.0 - CALM) * abs(sight.mid - previous)
+    sight.volatility = 0.0
+    for scale in range(len(CALM)):
+        market.volatilities[scale] += (1.0 - CALM[scale]) * (abs(sight.mid - previous) - market.volatilities[scale])
+        sight.volatility += market.volatilities[scale] / len(CALM)
 
 
 @inlined
@@ -215,8 +238,7 @@ def advance(market: Any, actions: Any, rewards: Any) -> None:
     look(market, 0)
     summarise(market)
     follow_price(market)
-    if settings.flow:
-        record_flow(market)
+    read_feed(market)
     for seat in range(len(rewards)):
         account = market.book.accounts[seat]
         equity = account.cash / UNIT + account.shares * sight.mid

@@ -16,7 +16,7 @@ from env_server.environments.market.book.depth import levels
 from env_server.environments.market.book.queues import called, level_of
 from env_server.environments.market.book.records import CASH
 from env_server.environments.market.config import MarketConfig
-from env_server.environments.market.step import look
+from env_server.environments.market.step import CROSSED, EXECUTED, look
 
 Floats = NDArray[np.float32]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -189,3 +189,29 @@ def write_state(market: Any, row: Floats) -> None:
         place += 2
     row[place], row[place + 1] = (market.worth - settings.mean) / UNIT, (sight.mid - settings.mean) / UNIT
     row[place + 2], row[place + 3] = sight.volatility / NEAR, 1.0 - market.step / settings.steps
+
+
+@called
+def write_tape(market: Any, depth: Any, trades: Any, prices: Any, sizes: Any) -> None:
+    """Write what the log keeps of the book.
+
+    Args:
+        market: one record.
+        depth: int32 (2, levels, 2), written: price and lots of bids and asks, zeros where there are none.
+        trades: int32 (most, 3), written: price, lots and side of the step's first trades; 1: the incoming order bought,
+            -1: it sold, 0: an uncross.
+        prices: int64 (levels,), scratch.
+        sizes: int64 (levels,), scratch.
+    """
+    book, count = market.book, 0
+    depth[:] = 0
+    trades[:] = 0
+    for lane in range(2):
+        for level in range(levels(book, lane, prices, sizes)):
+            depth[lane, level, 0], depth[lane, level, 1] = prices[level], sizes[level]
+    for number in range(market.since, book.fed):
+        event = book.feed[number & (len(book.feed) - 1)]
+        if count < len(trades) and (event.kind == EXECUTED or event.kind == CROSSED):
+            trades[count, 0], trades[count, 1] = event.price, event.size
+            trades[count, 2] = 2 * event.lane - 1 if event.kind == EXECUTED else 0
+            count += 1

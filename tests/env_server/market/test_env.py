@@ -216,3 +216,23 @@ def test_every_style_trades(style: Any) -> None:
     market.reset(2, np.arange(4, dtype=np.uint32))
     played(market, 400)
     assert (market._markets["book"]["accounts"]["volume"][:, 8:11].sum(axis=1) > 0).all()
+
+
+def test_one_choice_out_of_all_is_the_same_game() -> None:
+    whole, flat = Market(BUSY, 4), Market(BUSY.model_copy(update={"flat": True}), 4)
+    whole.reset(2, np.arange(4, dtype=np.uint32))
+    flat.reset(2, np.arange(4, dtype=np.uint32))
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        actions = drawn(whole, generator)
+        numbers = [
+            {"": np.ravel_multi_index(leaves[""].T, space.nvec)}
+            for leaves, space in zip(actions, whole.action_spaces.values(), strict=True)
+        ]
+        ours, theirs = whole.step(actions), flat.step(numbers)
+        assert (ours.rewards == theirs.rewards).all()
+    parts, product = ours.action_masks[1][""], theirs.action_masks[1][""]
+    act, side, step, size = np.unravel_index(np.arange(product.shape[1]), whole.action_spaces["trader_0"].nvec)
+    assert (product == parts[:, act] & parts[:, 6 + side] & parts[:, 8 + step] & parts[:, 15 + size]).all()
+    with pytest.raises(ValueError, match="maker_0: action of copy 0: expected 0 to 255, got 256"):
+        flat.step([{"": np.array([256, 0, 0, 0])}, numbers[1]])
