@@ -25,8 +25,8 @@ class Settings:
 
     where: Annotated[Listening, tyro.conf.arg(name="")] = field(default_factory=Listening)
     policy: str = "onnx"
-    """Kind of policy: onnx, torch, scripted:NAME with NAME out of fixed_price, cost_plus, undercut, random, haggler and
-    the particle_... of mpe's games, or remote:oip for a model of a server that speaks the Open Inference Protocol
+    """Kind of policy: onnx, torch, market:STYLE, scripted:NAME with NAME out of fixed_price, cost_plus, undercut, random,
+    haggler and the particle_... of mpe's games, or remote:oip for a model of a server that speaks the Open Inference Protocol
     (MLServer, Triton, KServe)."""
     policy_id: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Id of a policy to hold; may be given several times. Without it: "default"."""
@@ -35,8 +35,8 @@ class Settings:
     model: Path | None = None
     """File to serve until the registry has a version: ONNX, or safetensors for torch."""
     parameter: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """KEY=VALUE for a scripted or remote policy; may be given several times. remote:oip needs address=HOST:PORT and
-    model=NAME, and takes version=VERSION and timeout=SECONDS."""
+    """KEY=VALUE for a scripted, market or remote policy; may be given several times. remote:oip needs address=HOST:PORT
+    and model=NAME, and takes version=VERSION and timeout=SECONDS."""
     keep_versions: int = 8
     """How many versions of a policy stay in memory; older ones are fetched again when asked for."""
 
@@ -74,7 +74,7 @@ class Settings:
         Raises:
             Refused: naming the setting, what was expected and what came.
         """
-        learned = self.kind not in ("scripted", "remote")
+        learned = self.kind in ("onnx", "torch")
         if learned and self.registry is None and self.model is None:
             raise Refused(policy_pb2.REASON_CONFIG, "registry", f"--registry or --model for {self.kind}", "neither")
         for name in ("registry", "model") if not learned else ("parameter",):

@@ -11,12 +11,13 @@ from agora.errors import Refused
 from agora.v1 import policy_pb2
 
 KINDS = {
+    "market": "agent_services.policies.market",
     "onnx": "agent_services.policies.onnx",
     "remote": "agent_services.policies.remote.oip",
     "scripted": "agent_services.policies.scripted",
     "torch": "agent_services.policies.torch",
 }
-"""Name → module with ``load(source: Source) -> Policy``; imported when first used, because torch is large."""
+"""Name → module with ``load(source: Source) -> Policy``. Imported when first used: torch and numba are large."""
 
 
 def prepare(kind: str) -> ModuleType:

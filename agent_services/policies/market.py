@@ -1,13 +1,13 @@
 """The scripted traders of an order-book market as policies: the behaviours that the environment itself runs.
 
 =========================  ====================================================================
-``market_noise``           buys and sells at random
-``market_trend``           follows the last ten steps
-``market_reversion``       bets on a return to the mean of the last fifty
-``market_maker``           quotes both sides, in a maker's seat
-``market_fundamental``     takes what is cheaper or dearer than its ``signal``, which it must be shown
-``market_zero``            asks for a random surplus over its ``signal``
-``market_book_reader``     prices by the order ``flow`` of late, which it must be shown, and its ``signal``
+``market:noise``           buys and sells at random
+``market:trend``           follows the last ten steps
+``market:reversion``       bets on a return to the mean of the last fifty
+``market:maker``           quotes both sides, in a maker's seat
+``market:fundamental``     takes what is cheaper or dearer than its ``signal``, which it must be shown
+``market:zero``            asks for a random surplus over its ``signal``
+``market:book_reader``     prices by the order ``flow`` of late, which it must be shown, and its ``signal``
 =========================  ====================================================================
 
 A seat takes fewer prices and sizes than a market: the nearest are chosen.
@@ -15,16 +15,19 @@ A seat takes fewer prices and sizes than a market: the nearest are chosen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from agora.agents.policy import Batch, Chosen, Decide, Decision, Spaces
+import agora.market
+from agent_services.policies.scripted import built
+from agora.agents.policy import Batch, Chosen, Decide, Decision, Source, Spaces
 from agora.errors import Refused
 from agora.market.choices import (
     CANCEL,
@@ -40,8 +43,10 @@ from agora.market.choices import (
 from agora.market.layout import SIGHT, TRADER, WINDOW, Style
 from agora.market.messages import MESSAGE, Kind
 from agora.market.traders import MOST_MESSAGES, decide, quotes, wakes
+from agora.sources import digest
 from agora.v1 import policy_pb2
 
+SOURCES: Final = digest(Path(agora.market.__file__).parent)
 UNIT, NEAR, LOTS = 100.0, 10.0, 5.0
 """Units of the observation: prices from the opening, distances from the middle, logarithms of lots."""
 SEEN: Final = ("mid", "price_change_10", "sma_50", "market", "own", "depth", "orders")
@@ -125,7 +130,7 @@ def _nearest(table: NDArray[Any], values: NDArray[Any]) -> NDArray[np.intp]:
 def _quoted(sights: NDArray[Any], trader: NDArray[Any]) -> NDArray[np.intp]:
     """A maker's choices (n, 3)."""
     wanted = np.zeros((len(sights), 2), np.int64)
-    _quote_rows(sights, trader[0], wanted)
+    _compiled(SOURCES)[1](sights, trader[0], wanted)
     bid = _nearest(OFFSETS, np.ceil(sights["mid"]) - 1 - wanted[:, 0])
     ask = _nearest(OFFSETS, wanted[:, 1] - np.floor(sights["mid"]) - 1)
     size = _nearest(SIZES, np.full(len(sights), (trader["least"][0] + trader["most"][0]) / 2))
@@ -135,7 +140,7 @@ def _quoted(sights: NDArray[Any], trader: NDArray[Any]) -> NDArray[np.intp]:
 def _sent(sights: NDArray[Any], trader: NDArray[Any], keys: NDArray[np.uint64]) -> NDArray[np.intp]:
     """A trader's choices (n, 4): its last order, or cancelling, or nothing."""
     messages, counts = np.zeros((len(sights), MOST_MESSAGES), MESSAGE), np.zeros(len(sights), np.int64)
-    _decide_rows(sights, trader[0], keys, messages, counts)
+    _compiled(SOURCES)[0](sights, trader[0], keys, messages, counts)
     last = messages[np.arange(len(sights)), np.maximum(counts - 1, 0)]
     act = np.select(
         [counts == 0, last["kind"] == Kind.LIMIT, last["kind"] == Kind.MARKET], [HOLD, LIMIT, MARKET], CANCEL
@@ -148,17 +153,24 @@ def _sent(sights: NDArray[Any], trader: NDArray[Any], keys: NDArray[np.uint64]) 
     return np.stack([act, side, _nearest(STEPS, behind), _nearest(SIZES, last["size"])], axis=1)
 
 
-@njit(cache=True, nogil=True)
-def _decide_rows(sights: Any, trader: Any, keys: Any, messages: Any, counts: Any) -> None:
-    for row in range(len(sights)):
-        if wakes(sights[row], trader, keys[row]):
-            counts[row] = decide(sights[row], trader, keys[row], messages[row])
+@cache
+def _compiled(sources: str) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Decisions and quotes of many rows; see ``agora.sources``."""
 
+    @njit(cache=True, nogil=True)
+    def decide_rows(sights: Any, trader: Any, keys: Any, messages: Any, counts: Any) -> None:
+        sources  # noqa: B018
+        for row in range(len(sights)):
+            if wakes(sights[row], trader, keys[row]):
+                counts[row] = decide(sights[row], trader, keys[row], messages[row])
 
-@njit(cache=True, nogil=True)
-def _quote_rows(sights: Any, trader: Any, wanted: Any) -> None:
-    for row in range(len(sights)):
-        wanted[row, 0], wanted[row, 1] = quotes(sights[row], trader)
+    @njit(cache=True, nogil=True)
+    def quote_rows(sights: Any, trader: Any, wanted: Any) -> None:
+        sources  # noqa: B018
+        for row in range(len(sights)):
+            wanted[row, 0], wanted[row, 1] = quotes(sights[row], trader)
+
+    return decide_rows, quote_rows
 
 
 class Noise(Trader):
@@ -207,11 +219,16 @@ _MORE: Final = {
     Style.BOOK_READER: ("signal", "flow"),
 }
 SCRIPTS: Final[Mapping[str, type[Trader]]] = {
-    "market_noise": Noise,
-    "market_trend": Trend,
-    "market_reversion": Reversion,
-    "market_maker": Maker,
-    "market_fundamental": Fundamental,
-    "market_zero": Zero,
-    "market_book_reader": BookReader,
+    "noise": Noise,
+    "trend": Trend,
+    "reversion": Reversion,
+    "maker": Maker,
+    "fundamental": Fundamental,
+    "zero": Zero,
+    "book_reader": BookReader,
 }
+
+
+def load(source: Source) -> Trader:
+    """A trader by its style; see ``scripted.built``."""
+    return built("market", SCRIPTS, source)

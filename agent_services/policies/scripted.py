@@ -8,7 +8,7 @@
 ``haggler``      supply chains: buys what it has sold, sells what it has bought, concedes round by round
 ===============  ======================================================================================
 
-Those of particle games are listed in ``particles``, those of order-book markets in ``market``.
+Those of particle games are listed in ``particles``.
 
 A new script is one new class and one line in ``SCRIPTS``.
 """
@@ -19,10 +19,11 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from agent_services.policies import market, particles
+from agent_services.policies import particles
 from agent_services.policies.negotiators import Haggler
 from agora.agents.policy import (
     Array,
@@ -40,6 +41,8 @@ from agora.agents.policy import (
 from agora.errors import Refused
 from agora.spaces import Leaf
 from agora.v1 import policy_pb2
+
+T = TypeVar("T")
 
 PRICES = "last_round_all_prices"
 """The observation leaf (agents, periods) that ``undercut`` reads, in the agents' order."""
@@ -118,7 +121,7 @@ class Random:
         return decide
 
 
-Script = FixedPrice | CostPlus | Undercut | Random | Haggler | particles.Script | market.Trader
+Script = FixedPrice | CostPlus | Undercut | Random | Haggler | particles.Script
 SCRIPTS: Mapping[str, type[Script]] = {
     "fixed_price": FixedPrice,
     "cost_plus": CostPlus,
@@ -126,22 +129,26 @@ SCRIPTS: Mapping[str, type[Script]] = {
     "random": Random,
     "haggler": Haggler,
     **particles.SCRIPTS,
-    **market.SCRIPTS,
 }
 """Name → class; its fields are the script's parameters."""
 
 
 def load(source: Source) -> Script:
-    """A script by its name.
+    """A script by its name; see ``built``."""
+    return built("scripted", SCRIPTS, source)
+
+
+def built(kind: str, scripts: Mapping[str, type[T]], source: Source) -> T:
+    """A script of a kind by its name, with its parameters.
 
     Raises:
         Refused: REASON_CONFIG: no such script, no such parameter, or not a finite number.
     """
-    script = SCRIPTS.get(source.name)
+    script = scripts.get(source.name)
     if script is None:
-        expected = f"scripted:NAME with NAME out of {', '.join(SCRIPTS)}"
-        raise Refused(policy_pb2.REASON_CONFIG, "policy", expected, f"scripted:{source.name}")
-    names = [field.name for field in fields(script)]
+        expected = f"{kind}:NAME with NAME out of {', '.join(scripts)}"
+        raise Refused(policy_pb2.REASON_CONFIG, "policy", expected, f"{kind}:{source.name}")
+    names = [field.name for field in fields(cast(Any, script))]
     for key in source.parameters:
         if key not in names:
             expected = f"one of {names}" if names else f"none for {source.name}"

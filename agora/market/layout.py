@@ -40,7 +40,6 @@ class Flow(IntEnum):
 
 SIGHT: Final = np.dtype(
     [
-        ("step", "i8"),
         ("bid", "i8"),
         ("ask", "i8"),
         ("mid", "f8"),
@@ -59,9 +58,8 @@ SIGHT: Final = np.dtype(
 )
 """``bid``, ``ask``: best prices in ticks, 0: none. ``mid``: their middle, or the last one. ``change``: of the mid over
 ten steps, relative. ``average``: of the last fifty mids. ``volatility``: mean |change| of the mid per step of late, in
-ticks.
-``signal``: what the trader believes a lot is worth, in ticks. ``shares``: its inventory. ``count`` own orders follow,
-oldest first: ``id``, ``side``, ``price``, ``size``. ``flow``: see ``Flow``."""
+ticks. ``signal``: what a lot is worth, in ticks, as the trader is told. ``shares``: its inventory. ``count`` own orders
+follow, oldest first: ``id``, ``side``, ``price``, ``size``. ``flow``: see ``Flow``."""
 
 TRADER: Final = np.dtype(
     [
@@ -78,9 +76,7 @@ TRADER: Final = np.dtype(
         ("skew", "f8"),
         ("holding", "i8"),
         ("noise", "f8"),
-        ("value", "f8"),
         ("ids", "i8", (OWN_ORDERS,)),
     ]
 )
-"""Settings, as ``env_server/environments/market/config.py`` describes them; ``value``: how much more than others a lot
-is worth to this trader, in ticks; ``ids``: its last orders, 0: none."""
+"""Settings, as ``env_server/environments/market/config.py`` describes them; ``ids``: its last orders, 0: none."""

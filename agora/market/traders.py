@@ -21,7 +21,7 @@ MOST_MESSAGES: Final = 6
 """That a trader sends in one step."""
 BUY, SELL = 0, 1
 
-LIMIT, IOC, MARKET, CANCEL = int(Kind.LIMIT), int(Kind.IOC), int(Kind.MARKET), int(Kind.CANCEL)
+LIMIT, MARKET, CANCEL = int(Kind.LIMIT), int(Kind.MARKET), int(Kind.CANCEL)
 NOISE, TREND, REVERSION = int(Style.NOISE), int(Style.TREND), int(Style.REVERSION)
 MAKER, FUNDAMENTAL = int(Style.MAKER), int(Style.FUNDAMENTAL)
 ZERO_INTELLIGENCE, BOOK_READER = int(Style.ZERO_INTELLIGENCE), int(Style.BOOK_READER)
@@ -159,7 +159,7 @@ def make(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 @compiled
 def value(sight: Any, trader: Any, key: np.uint64, number: int) -> float:
     """What the trader believes a lot is worth, in ticks."""
-    return sight.signal + trader.value + trader.noise * normal(key, number)
+    return sight.signal + trader.noise * normal(key, number)
 
 
 @compiled

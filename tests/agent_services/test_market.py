@@ -21,7 +21,7 @@ EMPTY = MarketConfig(makers=1, crowd=(), worth={"volatility": 0.0})
 def bound(name: str, market: Market, agent: str, **parameters: str) -> Any:
     index = market.agents.index(agent)
     spaces = Spaces.of(market.observation_spaces[agent], market.action_spaces[agent], index, agent)
-    return spaces, load("scripted", Source(f"market_{name}", parameters)).bind(spaces)
+    return spaces, load("market", Source(name, parameters)).bind(spaces)
 
 
 def chosen(market: Market, agent: str, policy: Any, step: Any, number: int) -> Any:

@@ -143,5 +143,5 @@ def test_settings_that_do_not_go_together_are_refused(settings, field):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(Refused, match="one of onnx, remote, scripted, torch, got pickle"):
+    with pytest.raises(Refused, match="one of market, onnx, remote, scripted, torch, got pickle"):
         load("pickle", Source())

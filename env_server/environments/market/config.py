@@ -46,7 +46,6 @@ class Crowd(Part):
     skew: NotNegative = Field(0.02, description="maker: ticks that quotes move per lot held")
     holding: int = Field(200, ge=0, description="lots beyond which nothing more is bought, or owed")
     noise: NotNegative = Field(5.0, description="standard deviation of errors about what a lot is worth")
-    spread_of_values: NotNegative = Field(0.0, description="standard deviation of private values of a lot")
     latency: int = Field(0, ge=0, le=MOST_DELAY, description="steps until a message arrives")
 
     @model_validator(mode="after")

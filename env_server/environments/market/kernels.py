@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,15 +12,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 import agora.market
+from agora.sources import digest
 from env_server.environments.market import step, views
 from env_server.environments.market.book.queues import OPTIONS
 
-_FOLDERS: Final = (Path(__file__).parent, Path(__file__).parent / "book", Path(agora.market.__file__).parent)
-SOURCES: Final = hashlib.sha256(
-    b"".join(path.read_bytes() for folder in _FOLDERS for path in sorted(folder.glob("*.py")))
-).hexdigest()
-"""Of all that is compiled. A function that encloses it is compiled anew when any of these files has changed: numba's
-cache looks at what a function encloses, but not at the files of what it calls."""
+_HERE: Final = Path(__file__).parent
+SOURCES: Final = digest(_HERE, _HERE / "book", Path(agora.market.__file__).parent)
 
 
 class Compiled(NamedTuple):

@@ -170,7 +170,6 @@ def summarise(market: Any) -> None:
     previous = market.mids[(step - 1) & (MEMORY - 1)]
     market.sum += sight.mid - market.mids[(step - AVERAGE) & (MEMORY - 1)]
     market.mids[step & (MEMORY - 1)] = sight.mid
-    sight.step = step
     sight.average = market.sum / AVERAGE
     sight.change = sight.mid / market.mids[(step - CHANGE) & (MEMORY - 1)] - 1.0
     sight.volatility = 0.0

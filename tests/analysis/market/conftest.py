@@ -8,7 +8,7 @@ import pytest
 
 from bench.processes import ROOT
 
-WORDS = ["--set", "makers=1", "--set", "traders=1", "--set", "steps=3000", "--seat", "maker_0=scripted:market_maker"]
+WORDS = ["--set", "makers=1", "--set", "traders=1", "--set", "steps=3000", "--seat", "maker_0=market:maker"]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from agora.market.messages import MESSAGE
+from agora.sources import digest
 from env_server.environments.market.book import phases
 from env_server.environments.market.book.depth import write_levels
 from env_server.environments.market.book.messages import handle_all
@@ -20,11 +20,7 @@ from env_server.environments.market.book.queues import OPTIONS
 from env_server.environments.market.book.records import RESULT, Phase, book_type
 from env_server.environments.market.book.rules import Rules
 
-SOURCES: Final = hashlib.sha256(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-).hexdigest()
-"""Of the engine. A compiled function that holds it is compiled anew when any of these files has changed: numba's cache
-looks at what a function encloses, but not at the files of what it calls."""
+SOURCES: Final = digest(Path(__file__).parent)
 
 
 class Compiled(NamedTuple):
