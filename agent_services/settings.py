@@ -25,9 +25,9 @@ class Settings:
 
     where: Annotated[Listening, tyro.conf.arg(name="")] = field(default_factory=Listening)
     policy: str = "onnx"
-    """Kind of policy: onnx, torch, market:STYLE, scripted:NAME with NAME out of fixed_price, cost_plus, undercut, random,
-    haggler and the particle_... of mpe's games, or remote:oip for a model of a server that speaks the Open Inference Protocol
-    (MLServer, Triton, KServe)."""
+    """Kind of policy: onnx, torch, market:STYLE, scripted:NAME with NAME out of fixed_price, cost_plus, undercut,
+    random, haggler and the particle_... of mpe's games, or remote:oip for a model of a server that speaks the Open
+    Inference Protocol (MLServer, Triton, KServe)."""
     policy_id: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Id of a policy to hold; may be given several times. Without it: "default"."""
     registry: str | None = None
