@@ -27,6 +27,8 @@ Seats = Mapping[str, str | Sequence[str]]
 """Agent id to the address, or the addresses of the replicas, of the service that plays it; "*" is all others."""
 ALL_OTHERS = "*"
 MAX_SEED = 2**63
+FAREWELL_SECONDS = 1.0
+"""How long a closed session's threads may take to end; they have nothing to wait for."""
 
 
 class Options(TypedDict, total=False):
@@ -228,8 +230,17 @@ class _Wires:
         self.renewing = threading.Event()
         self._channel = connect_blocking(address)
         self._stub = environment_pb2_grpc.EnvironmentServiceStub(self._channel)
-        self._call = self._stub.Connect(_requests(self._outbox, self.renewing, every))
-        threading.Thread(target=_responses, args=(self._call, self._inbox, address), daemon=True).start()
+        reader = threading.Thread(target=lambda: _responses(self._call, self._inbox, address), daemon=True)
+        self._threads, self._ended = [reader], threading.Event()
+        self._call = self._stub.Connect(_requests(self._outbox, self.renewing, every, self._threads))
+        if not self._call.add_callback(self._ends):
+            self._ended.set()
+        reader.start()
+
+    def _ends(self) -> None:
+        """Called by gRPC's own thread, the last one to touch the call."""
+        self._threads.append(threading.current_thread())
+        self._ended.set()
 
     def agents(self, spec: pb.EnvironmentSpec, timeout: float) -> list[str]:
         """Ids of all agents of an environment."""
@@ -259,13 +270,27 @@ class _Wires:
             return  # a forked child has a copy of the parent's session, and no say in it
         self._outbox.put(None)
         self._call.cancel()
+        self._join()
         self._channel.close()
+
+    def _join(self) -> None:
+        """Wait for the threads: one that dies with the interpreter may hold the call's lock, which ``del`` waits for."""
+        self._ended.wait(FAREWELL_SECONDS)
+        for thread in set(self._threads) - {threading.current_thread()}:
+            thread.join(FAREWELL_SECONDS)
 
 
 def _requests(
-    outbox: queue.SimpleQueue[pb.ConnectRequest | None], renewing: threading.Event, every: float
+    outbox: queue.SimpleQueue[pb.ConnectRequest | None],
+    renewing: threading.Event,
+    every: float,
+    threads: list[threading.Thread],
 ) -> Iterator[pb.ConnectRequest]:
-    """What is said, and when nothing was said for ``every`` seconds, that the lease be renewed."""
+    """What is said, and when nothing was said for ``every`` seconds, that the lease be renewed.
+
+    gRPC asks for it in a thread of its own, which is added to ``threads``.
+    """
+    threads.append(threading.current_thread())
     while True:
         try:
             request = outbox.get(timeout=every)

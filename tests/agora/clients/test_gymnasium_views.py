@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import gymnasium
 import numpy as np
@@ -139,6 +140,7 @@ def test_a_vector_of_a_game_of_turns_is_refused_in_words(server, randoms):
 
 WORKERS = """
 import sys
+import threading
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from agora.clients import gym_env
@@ -173,3 +175,13 @@ def test_stable_baselines_trains_one_station_against_three_services(server, rand
     model.learn(64)
     assert model.num_timesteps == 64 and len(model.ep_info_buffer) == 16
     env.close()
+
+
+def test_a_closed_session_leaves_no_thread_that_could_die_with_the_interpreter(server, randoms):
+    before = set(threading.enumerate())
+    for _ in range(10):
+        envs = [gym_env(server, agent="station_0", seats={"*": randoms}) for _ in range(4)]
+        for env in envs:
+            env.close()
+            env.close()
+        assert set(threading.enumerate()) <= before
