@@ -117,7 +117,7 @@ class Memory:
 
     def draw(self, size: int, draws: torch.Generator) -> Batch:
         """``size`` transitions drawn uniformly with replacement."""
-        rows = self._rows[torch.randint(len(self), (size,), generator=draws)]
+        rows = self._rows.index_select(0, torch.randint(len(self), (size,), generator=draws))
         parts = torch.split(rows, self._sizes, dim=1)
         named = {
             name: part.reshape(size, *shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
