@@ -7,6 +7,7 @@
 ``market:maker``           quotes both sides, in a maker's seat
 ``market:fundamental``     takes what is cheaper or dearer than its ``signal``, which it must be shown
 ``market:zero``            asks for a random surplus over its ``signal``
+``market:poisson``         takes on a random side what lies within an exponential distance
 ``market:book_reader``     prices by the order ``flow`` of late, which it must be shown, and its ``signal``
 =========================  ====================================================================
 
@@ -32,6 +33,7 @@ from agora.errors import Refused
 from agora.market.choices import (
     CANCEL,
     HOLD,
+    IOC,
     LIMIT,
     MAKER_CHOICES,
     MARKET,
@@ -142,9 +144,8 @@ def _sent(sights: NDArray[Any], trader: NDArray[Any], keys: NDArray[np.uint64]) 
     messages, counts = np.zeros((len(sights), MOST_MESSAGES), MESSAGE), np.zeros(len(sights), np.int64)
     _compiled(SOURCES)[0](sights, trader[0], keys, messages, counts)
     last = messages[np.arange(len(sights)), np.maximum(counts - 1, 0)]
-    act = np.select(
-        [counts == 0, last["kind"] == Kind.LIMIT, last["kind"] == Kind.MARKET], [HOLD, LIMIT, MARKET], CANCEL
-    )
+    kinds = {Kind.LIMIT: LIMIT, Kind.MARKET: MARKET, Kind.IOC: IOC}
+    act = np.select([counts == 0, *(last["kind"] == kind for kind in kinds)], [HOLD, *kinds.values()], CANCEL)
     side = last["side"]
     nearest = np.where(side == 0, np.ceil(sights["mid"]) - 1, np.floor(sights["mid"]) + 1)
     best = np.where(side == 0, sights["bid"], sights["ask"])
@@ -207,6 +208,12 @@ class Zero(Trader):
     style = Style.ZERO_INTELLIGENCE
 
 
+class Poisson(Trader):
+    """Takes what lies near the middle."""
+
+    style = Style.POISSON
+
+
 class BookReader(Trader):
     """Prices by the order flow of late."""
 
@@ -225,6 +232,7 @@ SCRIPTS: Final[Mapping[str, type[Trader]]] = {
     "maker": Maker,
     "fundamental": Fundamental,
     "zero": Zero,
+    "poisson": Poisson,
     "book_reader": BookReader,
 }
 

@@ -25,6 +25,7 @@ class Style(IntEnum):
     FUNDAMENTAL = 5
     ZERO_INTELLIGENCE = 6
     BOOK_READER = 7
+    POISSON = 8
 
 
 class Flow(IntEnum):

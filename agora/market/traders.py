@@ -1,8 +1,9 @@
 """How scripted traders behave: what one sees to what it sends, compiled.
 
 The same functions move the traders inside an environment and the agent services that run them. Noise, trend, reversion
-and maker are those of the market brief; zero intelligence is Gode and Sunder's (1993) with a signal for a value, and
-the book reader prices by belief (Gjerstad and Dickhaut 1998), see ``beliefs``.
+and maker are those of the market brief; zero intelligence is Gode and Sunder's (1993) with a signal for a value, the
+book reader prices by belief (Gjerstad and Dickhaut 1998), see ``beliefs``, and Poisson takers are what a maker meets in
+Avellaneda and Stoikov's model (2008, "High-frequency trading in a limit order book").
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ MOST_MESSAGES: Final = 6
 """That a trader sends in one step."""
 BUY, SELL = 0, 1
 
-LIMIT, MARKET, CANCEL = int(Kind.LIMIT), int(Kind.MARKET), int(Kind.CANCEL)
+LIMIT, MARKET, CANCEL, IOC = int(Kind.LIMIT), int(Kind.MARKET), int(Kind.CANCEL), int(Kind.IOC)
 NOISE, TREND, REVERSION = int(Style.NOISE), int(Style.TREND), int(Style.REVERSION)
 MAKER, FUNDAMENTAL = int(Style.MAKER), int(Style.FUNDAMENTAL)
-ZERO_INTELLIGENCE, BOOK_READER = int(Style.ZERO_INTELLIGENCE), int(Style.BOOK_READER)
+ZERO_INTELLIGENCE, BOOK_READER, POISSON = int(Style.ZERO_INTELLIGENCE), int(Style.BOOK_READER), int(Style.POISSON)
 
 
 @compiled
@@ -198,6 +199,19 @@ def read_book(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 
 
 @compiled
+def take_near(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Take on a random side what lies within an exponential distance from the middle.
+
+    So a quote at distance δ trades with intensity λ(δ) = A e^{-kδ}, k = 1 / ``away`` (Avellaneda and Stoikov 2008,
+    equation 2.11).
+    """
+    side = BUY if uniform(key, 1) < 0.5 else SELL
+    reach = exponential(key, 4, trader.away)
+    price = math.floor(sight.mid + reach) if side == BUY else math.ceil(sight.mid - reach)
+    return add(messages, 0, IOC, side, price, lots(trader, uniform(key, 5)), 0)
+
+
+@compiled
 def decide(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     """What a trader sends when it has woken.
 
@@ -225,4 +239,6 @@ def decide(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
         return ask_surplus(sight, trader, key, messages)
     if style == BOOK_READER:
         return read_book(sight, trader, key, messages)
+    if style == POISSON:
+        return take_near(sight, trader, key, messages)
     return 0

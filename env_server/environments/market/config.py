@@ -28,7 +28,7 @@ class Part(BaseModel):
 class Crowd(Part):
     """Scripted traders of one style. Prices in ticks, sizes in lots, activity per step."""
 
-    style: Literal["noise", "trend", "reversion", "maker", "fundamental", "zero_intelligence", "book_reader"]
+    style: Literal["noise", "trend", "reversion", "maker", "fundamental", "zero_intelligence", "book_reader", "poisson"]
     count: Count = Field(1, description="how many of them")
     activity: Share = Field(0.6, description="probability of acting in a step")
     feedback: NotNegative = Field(
@@ -36,7 +36,7 @@ class Crowd(Part):
     )
     cancel: Share = Field(0.2, description="noise: probability of cancelling the oldest order in a step")
     take: Share = Field(0.2, description="noise: share of market orders")
-    away: Positive = Field(4.0, description="noise: mean distance behind the best price; zero intelligence: surplus")
+    away: Positive = Field(4.0, description="mean of: noise: distance behind the best price; zero intelligence: surplus; Poisson: reach")
     least: int = Field(1, ge=1, description="smallest size")
     most: int = Field(9, ge=1, description="largest size")
     threshold: NotNegative = Field(
@@ -94,6 +94,9 @@ class MarketConfig(EnvironmentConfig):
     self_trade: SelfTrade = Field(SelfTrade.CANCEL_RESTING, description="where an agent's order meets its own")
     latency: int = Field(0, ge=0, le=MOST_DELAY, description="steps until a seat's message arrives")
     inventory_penalty: NotNegative = Field(0.0, description="ticks per lot held or owed, squared, taken from a reward")
+    anchored: bool = Field(
+        False, description="whether the middle is what a lot is worth, rounded, as in models without a book of others"
+    )
     opening: int = Field(0, ge=0, description="steps in which orders only gather, before an uncross")
     closing: bool = Field(False, description="whether the last step ends in an auction")
     informed: bool = Field(False, description="whether seats are shown a signal of what a lot is worth")

@@ -28,6 +28,7 @@ SETTINGS: Final = np.dtype(
         ("agents", "i8"),
         ("makers", "i8"),
         ("steps", "i8"),
+        ("anchored", "i8"),
         ("opening", "i8"),
         ("closing", "i8"),
         ("flow", "i8"),
@@ -115,7 +116,7 @@ def opened(config: MarketConfig, count: int) -> NDArray[Any]:
 
 def _settings(config: MarketConfig) -> NDArray[Any]:
     settings = np.zeros((), SETTINGS)
-    for name in ("makers", "steps", "opening", "closing", "informed", "signal_noise"):
+    for name in ("makers", "steps", "anchored", "opening", "closing", "informed", "signal_noise"):
         settings[name] = getattr(config, name)
     for name in ("mean", "reversion", "volatility"):
         settings[name] = getattr(config.worth, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +39,9 @@ def look(market: Any, agent: int) -> None:
     book, sight, trader = market.book, market.sight, market.traders[agent]
     sight.bid = book.best[BID] if book.count[BID] else 0
     sight.ask = book.best[ASK] if book.count[ASK] else 0
-    if sight.bid and sight.ask:
+    if market.settings.anchored:
+        sight.mid = math.floor(market.worth + 0.5)
+    elif sight.bid and sight.ask:
         sight.mid = 0.5 * (sight.bid + sight.ask)
     sight.shares = book.accounts[agent].shares
     count = 0
