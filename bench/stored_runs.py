@@ -1,7 +1,7 @@
 """Stored training runs held against what they must reach, with their last policies evaluated anew.
 
 Nothing is trained here: ``python -m experiments GROUP`` does that, through the services, and keeps the last policies.
-They play on mpe2 itself, hosted through the PettingZoo door, the same episodes as when they were kept.
+They play the game that the run was judged on, the same episodes as when they were kept.
 """
 
 from __future__ import annotations
@@ -33,21 +33,33 @@ def hold(group: str, bars: Sequence[tuple[str, str, float]], quick: bool) -> lis
         quick: evaluate one run anew, on fewer episodes; the other figures are as they are stored.
     """
     runs = read_group(group)
+    again, compared = replayed(runs, quick)
+    rows = [_held(title, [run.final.mean for run in again if run.name == name], bar) for title, name, bar in bars]
+    return [*rows, compared, stale(runs)]
+
+
+def replayed(runs: Sequence[Training], quick: bool) -> tuple[list[Training], Row]:
+    """The runs with their policies' returns of now, and how far these are from what was stored.
+
+    Args:
+        runs: of a group.
+        quick: evaluate one run anew, on fewer episodes; the returns are as they are stored.
+    """
     with Table() as table:
-        means = {(run.name, run.seed): run.final.mean for run in runs}
         if quick:
-            replayed = _replay_one(table, runs)
-        else:
-            again = {(run.name, run.seed): play_again(table, run).mean for run in runs}
-            gaps = [abs(again[key] - means[key]) for key in again]
-            replayed = _row("played anew: difference from what is stored", gaps, "return", ROUNDING)
-            means = again
-    rows = [_held(title, [mean for key, mean in means.items() if key[0] == name], bar) for title, name, bar in bars]
-    stale = [float(not is_kept(run.group, run.name, run.seed)) for run in runs]
-    return [*rows, replayed, _row("runs of another configuration than the present one", stale, "", 0.0)]
+            return list(runs), _replay_one(table, runs)
+        again = [run.model_copy(update={"final": play_again(table, run)}) for run in runs]
+    gaps = [abs(now.final.mean - run.final.mean) for now, run in zip(again, runs, strict=True)]
+    return again, _row("played anew: difference from what is stored", gaps, "return", ROUNDING)
 
 
-def _replay_one(table: Table, runs: list[Training]) -> Row:
+def stale(runs: Sequence[Training]) -> Row:
+    """Whether any run is of other settings than those of its experiment now."""
+    found = [float(not is_kept(run.group, run.name, run.seed)) for run in runs]
+    return _row("runs of another configuration than the present one", found, "", 0.0)
+
+
+def _replay_one(table: Table, runs: Sequence[Training]) -> Row:
     gaps = []
     for run in runs[:1]:
         again = play_again(table, run, QUICK_EPISODES)

@@ -12,7 +12,9 @@ from trainer.settings import TrainingSettings
 RESUMABLE: Final = (("training", "max_environment_steps"), ("training", "epsilon"))
 """What a resumed run may change: when to stop. Anything else would make it another experiment."""
 
-Policy = Annotated[str, Field(pattern=r"^(onnx|scripted:[A-Za-z0-9_]\S*)$")]
+LEARNS: Final = "onnx"
+"""The policy of those who learn."""
+Policy = Annotated[str, Field(pattern=r"^(onnx|(scripted|market):[A-Za-z0-9_]\S*)$")]
 Replicas = Annotated[int, Field(ge=1, le=64)]
 Parameters = dict[str, float | str]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -42,7 +44,9 @@ class AgentOverrides(_Settings):
 class AgentSettings(_Settings):
     """What answers for an agent."""
 
-    policy: Policy = Field("onnx", description="what runs the policies: onnx (learns) or scripted:NAME (does not)")
+    policy: Policy = Field(
+        LEARNS, description="what runs the policies: onnx (learns), scripted:NAME or market:STYLE (do not)"
+    )
     replicas: Replicas = Field(1, description="processes that answer for the same agent")
     parameters: Parameters = Field(default_factory=dict, description="of a scripted policy, such as {price: 0.3}")
 
@@ -68,8 +72,8 @@ class AgentsSettings(AgentSettings):
 
     def shared(self, ids: Sequence[str]) -> list[str]:
         """The agents that one service answers for."""
-        learns = not self.policy.startswith("scripted:")
-        return [agent for agent in ids if agent not in self.overrides] if self.together and learns else []
+        learns = self.together and self.policy == LEARNS
+        return [agent for agent in ids if agent not in self.overrides] if learns else []
 
 
 class Experiment(_Settings):

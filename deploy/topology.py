@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from deploy.addresses import Addresses
-from deploy.experiment import Experiment
+from deploy.experiment import LEARNS, Experiment
 from deploy.processes import Command
 from deploy.run_folder import RunFolder
 
@@ -63,7 +63,7 @@ class Topology:
         arguments = ["--policy", settings.policy]
         for agent in agents:
             arguments += ["--policy-id", agent]
-        if not settings.policy.startswith("scripted:"):
+        if settings.policy == LEARNS:
             arguments += ["--registry", registry.address]
         for key, value in settings.parameters.items():
             arguments += ["--parameter", f"{key}={value}"]

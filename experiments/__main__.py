@@ -1,7 +1,7 @@
 """``python -m experiments``: runs the stored experiments, and writes the page of results.
 
 ``paper`` plays the particle games of docs/results.md and the matches, ``learners`` and ``best`` train on simple_spread
-with three seeds each. What is kept already is skipped; what was stopped goes on. Each ends by writing the page;
+with three seeds each, ``market`` trains market makers with five. What is kept already is skipped; what was stopped goes on. Each ends by writing the page;
 ``results`` does only that, and removes policies that no result names any more. The others may run side by side.
 """
 
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from experiments import matches, page, running, stored
+from experiments import matches, page, running, stored, trading
 
-SEEDS: Final = {"paper": [0], "learners": [0, 1, 2], "best": [0, 1, 2]}
+SEEDS: Final = {"paper": [0], "learners": [0, 1, 2], "best": [0, 1, 2], trading.GROUP: [0, 1, 2, 3, 4]}
 CROSSED: Final = "simple_adversary"
 """The experiment of the group "paper" whose policies meet the scripted ones."""
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments", description="Run experiments, keep their results.")
     parser.add_argument("what", choices=[*SEEDS, "results"])
     parser.add_argument("--names", nargs="+", help="experiments of the group; default: all")
-    parser.add_argument("--seeds", nargs="+", type=int, help="default: 0 for paper, else 0 1 2")
+    parser.add_argument("--seeds", nargs="+", type=int, help="default: all that the group has")
     parser.add_argument("--again", action="store_true", help="run also what is kept already")
     options = parser.parse_args(arguments)
     if options.what == "results":
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if name not in known:
                 parser.error(f"--names: expected some of {', '.join(known)}, got {name!r}")
         _train(options.what, options.names or known, options.seeds or SEEDS[options.what], again=options.again)
+    if options.what == trading.GROUP:
+        trading.play_scripted(again=options.again)
     if options.what == "paper":
         matches.climb(again=options.again)
         trained = stored.read_training(stored.place("paper", CROSSED, SEEDS["paper"][0]))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from experiments import tables
+from experiments import tables, trading
 from experiments.matches import CROSS_PLAY, LADDER
 from experiments.references import EXPERT, RANDOM
 from experiments.stored import ROOT, Matches, Training, read_group, read_matches
@@ -21,23 +21,28 @@ last policies are kept beside them as ONNX.
 
 * Returns are undiscounted sums over an episode. Where a table says mean, it is over agents. What follows ± is a
   standard error over episodes.
-* They are earned greedily by the last policies, never by the best of several, on 2,000 episodes of
-  [mpe2](https://mpe2.farama.org) itself, hosted through the PettingZoo door. The episodes are the same for all runs,
-  and nobody learns from them. Learning happens on the batched copy of the game ([mpe.md](mpe.md)).
+* They are earned greedily by the last policies, never by the best of several, on 2,000 episodes. The episodes are the
+  same for all runs, and nobody learns from them. Those of particle games are [mpe2](https://mpe2.farama.org)'s own, hosted
+  through the PettingZoo door, while learning happens on the batched copy of the game ([mpe.md](mpe.md)).
 * Everything runs through the services: an environment server, agent services, the registry and a trainer as processes.
 * CPU time is that of all these processes together, evaluations included.
 * S is the share of the way from uniform actions ({RANDOM}) to a scripted expert ({EXPERT}) on `simple_spread`.
 
-`make paper` plays what is below under "Particle games" and the matches, `python -m experiments learners` and
-`python -m experiments best` train what is in the tables of these names; `--names NAME --seeds SEED` picks one line, and
-the settings are in `experiments/GROUP/NAME.yaml`. What is kept already is skipped, unless its settings have changed.
-`python -m bench learners` and `python -m bench learners_best` let the kept policies play their episodes again.
+`make paper` plays what is below under "Particle games" and the matches, `python -m experiments` with `learners`, `best`
+or `market` trains what is in the tables of these names; `--names NAME --seeds SEED` picks one line, and the settings are
+in `experiments/GROUP/NAME.yaml`. What is kept already is skipped, unless its settings have changed. `python -m bench`
+with `learners`, `learners_best` or `market_learning` lets the kept policies play their episodes again.
 """
 
 
 def page() -> str:
     """The whole page; what was not run yet is not in it."""
-    groups: dict[str, Callable[[list[Training]], str]] = {"learners": _learners, "best": _best, "paper": _paper}
+    groups: dict[str, Callable[[list[Training]], str]] = {
+        "learners": _learners,
+        "best": _best,
+        "paper": _paper,
+        trading.GROUP: _market,
+    }
     played: dict[str, Callable[[Matches], str]] = {CROSS_PLAY: _cross_play, LADDER: _ladder}
     parts = [HEAD]
     parts += [section(runs) for group, section in groups.items() if (runs := read_group(group))]
@@ -78,6 +83,27 @@ In `simple_adversary` and `simple_tag` the agents learn against one another, so 
 not how good they are; see the matches below. Before: untrained, on the evaluation's episodes.
 
 {tables.games(runs)}"""
+
+
+def _market(runs: list[Training]) -> str:
+    scripted = read_matches(trading.SCRIPTED)
+    compared = (
+        ""
+        if scripted is None
+        else f"""
+Among scripted traders, on the default market ([market.md](market.md)), in ticks times lots an episode. What the scripted
+maker earns in the same seat on the same episodes is taken off; the interval is Student's over seeds, 95 %.
+
+{tables.makers(runs, scripted)}
+The scripted makers themselves:
+
+{tables.scripted_makers(scripted)}"""
+    )
+    return f"""## Market makers
+
+Alone with Poisson takers around a middle that nobody moves, where the best return is known (`analysis/market/making.py`):
+
+{tables.limit(runs)}{compared}"""
 
 
 def _cross_play(matches: Matches) -> str:

@@ -43,7 +43,8 @@ class Table:
         Args:
             environment: the game's name.
             config: its configuration.
-            policies: per agent "scripted:NAME", or the file name of a kept actor.
+            policies: per agent "scripted:NAME" or "market:STYLE" with " KEY=VALUE" for every parameter, or the file
+                name of a kept actor.
             episodes: how many.
         """
         returns = asyncio.run(self._returns(environment, config, policies, episodes))
@@ -93,7 +94,8 @@ class Table:
 def _flags(policy: str) -> tuple[str, ...]:
     if policy.endswith(".onnx"):
         return "--policy", "onnx", "--model", str(RESULTS / ACTORS / policy)
-    return "--policy", policy
+    name, *parameters = policy.split()
+    return "--policy", name, *(word for parameter in parameters for word in ("--parameter", parameter))
 
 
 def play_again(table: Table, training: Training, episodes: int | None = None) -> Played:

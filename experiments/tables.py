@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Final
 
+from experiments import trading
 from experiments.references import AT_LEAST, BEST_AT_LEAST, score
 from experiments.stored import Evaluation, Matches, Played, Training
 
@@ -70,10 +71,42 @@ def spreaders(matches: Matches) -> str:
     return table(["simple_spread, all three agents", "mean return"], rows)
 
 
+def limit(runs: Sequence[Training]) -> str:
+    """One line a run, with its share of the best return."""
+    rows = [
+        [str(run.seed), run.algorithm, _steps(run.environment_steps), _earned(run.final)]
+        + [f"{100 * trading.share_of_best(run):.1f} %", _duration([run])]
+        for run in runs
+        if run.name == trading.LIMIT
+    ]
+    return table(["seed", "learner", "steps", "return", "of the best possible", "CPU time"], rows)
+
+
+def makers(runs: Sequence[Training], scripted: Matches) -> str:
+    """One line a learner, with what it earns more than the scripted maker."""
+    rows, profit = [], trading.scripted_profit(scripted)
+    for name, own in _by_name([run for run in runs if run.name in trading.LEARNED]):
+        more = [run.final.mean - profit for run in own]
+        each = ", ".join(_earned(run.final) for run in own)
+        middle = statistics.fmean(more)
+        interval = f"{middle:.1f} ± {middle - trading.lower_end(more):.1f}" if len(more) > 1 else f"{middle:.1f}"
+        rows.append([f"`{name}`", _steps(own[0].environment_steps), each, f"**{interval}**", _duration(own)])
+    return table(["experiment", "steps", "profit of each seed", "above the scripted maker", "CPU time of a run"], rows)
+
+
+def scripted_makers(matches: Matches) -> str:
+    """One line a policy."""
+    return table(["maker", "profit"], [[f"`{m.players[trading.SEAT]}`", _earned(m)] for m in matches.matches])
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _earned(played: Played) -> str:
+    return f"{played.mean:.2f} ± {played.standard_error:.2f}"
 
 
 def _by_name(runs: Sequence[Training]) -> list[tuple[str, list[Training]]]:

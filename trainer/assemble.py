@@ -164,4 +164,4 @@ def _scripted(config: Mapping[str, Any], agents: Sequence[str]) -> set[str]:
     def policy(agent: str) -> str:
         return str(overrides.get(agent, {}).get("policy") or chosen.get("policy", "onnx"))
 
-    return {agent for agent in agents if policy(agent).startswith("scripted")}
+    return {agent for agent in agents if policy(agent) != "onnx"}

@@ -48,10 +48,11 @@ class Making:
         Raises:
             ValueError: it is not a market of one maker and one Poisson taker, a step late, around its worth.
         """
-        (taker,) = config["crowd"] if len(config["crowd"]) == 1 else ({"style": "several"},)
-        if not (config.get("anchored") and taker["style"] == "poisson" and taker.get("latency") == 1):
-            expected = "an anchored market with one Poisson taker of latency 1"
-            raise ValueError(f"crowd: expected {expected}, got {config['crowd']}")
+        crowd = config["crowd"]
+        late = [(taker["style"], taker.get("count", 1), taker.get("latency")) for taker in crowd]
+        if not config.get("anchored") or late != [("poisson", 1, 1)]:
+            raise ValueError(f"crowd: expected an anchored market with one Poisson taker of latency 1, got {crowd}")
+        taker = crowd[0]
         return cls(
             arrivals=taker["activity"],
             reach=taker["away"],

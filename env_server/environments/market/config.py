@@ -36,7 +36,9 @@ class Crowd(Part):
     )
     cancel: Share = Field(0.2, description="noise: probability of cancelling the oldest order in a step")
     take: Share = Field(0.2, description="noise: share of market orders")
-    away: Positive = Field(4.0, description="mean of: noise: distance behind the best price; zero intelligence: surplus; Poisson: reach")
+    away: Positive = Field(
+        4.0, description="mean of: noise: distance behind the best price; zero intelligence: surplus; Poisson: reach"
+    )
     least: int = Field(1, ge=1, description="smallest size")
     most: int = Field(9, ge=1, description="largest size")
     threshold: NotNegative = Field(

@@ -1,0 +1,46 @@
+"""Whether learners learn to make a market: against the best that is possible, and against the scripted maker.
+
+Nothing is trained here: ``python -m experiments market`` does that, through the services, and keeps the last policies
+of five seeds. They are evaluated anew here, on the same episodes as when they were kept.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from bench.report import Row
+from bench.stored_runs import replayed, stale
+from experiments import trading
+from experiments.stored import Training, read_group, read_matches
+
+TITLE = "learned market makers: share of the best return among Poisson takers, profit above the scripted maker's"
+
+SEEDS: Final = 5
+SHARE: Final = 0.98
+
+
+def run(quick: bool) -> list[Row]:
+    """One row an experiment; --quick plays one stored policy again instead of all."""
+    runs = read_group(trading.GROUP)
+    again, compared = replayed(runs, quick)
+    scripted = read_matches(trading.SCRIPTED)
+    rows = [_limit([run for run in again if run.name == trading.LIMIT])]
+    if scripted is not None:
+        profit, best = trading.scripted_profit(scripted), trading.best_scripted_profit(scripted)
+        rows += [_above(name, again, profit, "the scripted maker's", aim=True) for name in trading.LEARNED]
+        rows += [_above(name, again, best, "the best scripted maker's", aim=False) for name in trading.LEARNED]
+    return [*rows, compared, stale(runs)]
+
+
+def _limit(runs: list[Training]) -> Row:
+    shares = [trading.share_of_best(run) for run in runs]
+    holds = len(shares) >= SEEDS and min(shares) >= SHARE
+    return Row("Poisson takers: share of the best return", shares or [math.nan], "", f"each >= {SHARE}", holds)
+
+
+def _above(name: str, runs: list[Training], profit: float, whose: str, *, aim: bool) -> Row:
+    more = [run.final.mean - profit for run in runs if run.name == name]
+    holds = len(more) >= SEEDS and trading.lower_end(more) > 0.0
+    target = "95 % interval above 0, 5 seeds" if aim else "for information"
+    return Row(f"{name}: profit above {whose}", more or [math.nan], "ticks x lots", target, holds or not aim)

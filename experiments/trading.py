@@ -1,0 +1,63 @@
+"""What learned market makers earn, held against scripted ones in the same seat on the same episodes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from scipy import stats
+
+from analysis.market.making import Making, best_return
+from experiments.playing import Table
+from experiments.running import FINAL_EPISODES, came_from, load_experiment
+from experiments.stored import RESULTS, Matches, Training, fingerprint, read_matches, write
+
+GROUP, LIMIT = "market", "limit"
+LEARNED: Final = ("maker_idqn", "maker_maddpg", "maker_mappo", "maker_ippo")
+SEAT: Final = "maker_0"
+DEFAULT: Final = "market:maker"
+SETTINGS: Final = tuple(f"{DEFAULT} half_spread={half} skew={skew}" for half in (1, 2, 4, 8) for skew in (0.02, 0.2))
+SCRIPTED: Final = "scripted_makers"
+"""Name of the stored matches."""
+COMMAND: Final = f"python -m experiments {GROUP}"
+
+
+def play_scripted(*, again: bool) -> Matches:
+    """Let scripted makers play in the seat of the learned ones; what is kept of the same game is returned."""
+    experiment = load_experiment(GROUP, LEARNED[-1], 0)
+    kept, configuration = read_matches(SCRIPTED), fingerprint(experiment)
+    if kept is not None and kept.configuration == configuration and not again:
+        return kept
+    began, game = time.monotonic(), experiment.environment
+    with Table() as table:
+        played = []
+        for policy in (DEFAULT, *SETTINGS, "scripted:random"):
+            print(f"{game.name}: {policy}", flush=True)
+            played.append(table.play(game.name, game.config, {SEAT: policy}, FINAL_EPISODES))
+    provenance = came_from(COMMAND, began)
+    matches = Matches(title="Scripted makers", configuration=configuration, provenance=provenance, matches=played)
+    write(RESULTS / f"{SCRIPTED}.json", matches)
+    return matches
+
+
+def scripted_profit(matches: Matches) -> float:
+    """What the scripted maker earns with its own settings."""
+    return next(match.mean for match in matches.matches if match.players[SEAT] == DEFAULT)
+
+
+def best_scripted_profit(matches: Matches) -> float:
+    """What the best of the scripted makers earns, chosen on the very episodes that it is judged on."""
+    return max(match.mean for match in matches.matches)
+
+
+def lower_end(values: Sequence[float]) -> float:
+    """The lower end of Student's 95 % interval of a mean."""
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return float(statistics.fmean(values) - stats.t.ppf(0.975, len(values) - 1) * error)
+
+
+def share_of_best(run: Training) -> float:
+    """A maker's return among Poisson takers, as a share of the largest that is possible."""
+    return run.final.mean / best_return(Making.of(run.final.config))
