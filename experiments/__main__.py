@@ -1,8 +1,9 @@
 """``python -m experiments``: runs the stored experiments, and writes the page of results.
 
 ``paper`` plays the particle games of docs/results.md and the matches, ``learners`` and ``best`` train on simple_spread
-with three seeds each, ``market`` trains market makers with five. What is kept already is skipped; what was stopped goes on. Each ends by writing the page;
-``results`` does only that, and removes policies that no result names any more. The others may run side by side.
+with three seeds each, ``market`` trains market makers with five. What is kept already is skipped; what was stopped goes
+on. Each ends by writing the page; ``results`` does only that, and removes policies that no result names any more. The
+others may run side by side.
 """
 
 from __future__ import annotations

@@ -22,15 +22,15 @@ last policies are kept beside them as ONNX.
 * Returns are undiscounted sums over an episode. Where a table says mean, it is over agents. What follows ± is a
   standard error over episodes.
 * They are earned greedily by the last policies, never by the best of several, on 2,000 episodes. The episodes are the
-  same for all runs, and nobody learns from them. Those of particle games are [mpe2](https://mpe2.farama.org)'s own, hosted
-  through the PettingZoo door, while learning happens on the batched copy of the game ([mpe.md](mpe.md)).
+  same for all runs, and nobody learns from them. Those of particle games are [mpe2](https://mpe2.farama.org)'s own,
+  hosted through the PettingZoo door, while learning happens on the batched copy of the game ([mpe.md](mpe.md)).
 * Everything runs through the services: an environment server, agent services, the registry and a trainer as processes.
 * CPU time is that of all these processes together, evaluations included.
 * S is the share of the way from uniform actions ({RANDOM}) to a scripted expert ({EXPERT}) on `simple_spread`.
 
 `make paper` plays what is below under "Particle games" and the matches, `python -m experiments` with `learners`, `best`
-or `market` trains what is in the tables of these names; `--names NAME --seeds SEED` picks one line, and the settings are
-in `experiments/GROUP/NAME.yaml`. What is kept already is skipped, unless its settings have changed. `python -m bench`
+or `market` trains what is in the tables of these names; `--names NAME --seeds SEED` picks one line, and the settings
+are in `experiments/GROUP/NAME.yaml`. What is kept already is skipped, unless its settings have changed. `python -m bench`
 with `learners`, `learners_best` or `market_learning` lets the kept policies play their episodes again.
 """
 
@@ -91,8 +91,8 @@ def _market(runs: list[Training]) -> str:
         ""
         if scripted is None
         else f"""
-Among scripted traders, on the default market ([market.md](market.md)), in ticks times lots an episode. What the scripted
-maker earns in the same seat on the same episodes is taken off; the interval is Student's over seeds, 95 %.
+Among scripted traders, on the default market ([market.md](market.md)), in ticks times lots an episode. What the
+scripted maker earns in the same seat on the same episodes is taken off; the interval is Student's over seeds, 95 %.
 
 {tables.makers(runs, scripted)}
 The scripted makers themselves:
@@ -101,7 +101,7 @@ The scripted makers themselves:
     )
     return f"""## Market makers
 
-Alone with Poisson takers around a middle that nobody moves, where the best return is known (`analysis/market/making.py`):
+Alone with Poisson takers around a middle that nobody moves; the best return is known (`analysis/market/making.py`):
 
 {tables.limit(runs)}{compared}"""
 

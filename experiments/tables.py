@@ -74,8 +74,14 @@ def spreaders(matches: Matches) -> str:
 def limit(runs: Sequence[Training]) -> str:
     """One line a run, with its share of the best return."""
     rows = [
-        [str(run.seed), run.algorithm, _steps(run.environment_steps), _earned(run.final)]
-        + [f"{100 * trading.share_of_best(run):.1f} %", _duration([run])]
+        [
+            str(run.seed),
+            run.algorithm,
+            _steps(run.environment_steps),
+            _earned(run.final),
+            f"{100 * trading.share_of_best(run):.1f} %",
+            _duration([run]),
+        ]
         for run in runs
         if run.name == trading.LIMIT
     ]

@@ -274,7 +274,7 @@ class _Wires:
         self._channel.close()
 
     def _join(self) -> None:
-        """Wait for the threads: one that dies with the interpreter may hold a lock that the call's ``__del__`` takes."""
+        """Wait for the threads: what dies with the interpreter may hold a lock that ``__del__`` of the call takes."""
         self._ended.wait(FAREWELL_SECONDS)
         for thread in set(self._threads) - {threading.current_thread()}:
             thread.join(FAREWELL_SECONDS)
