@@ -30,8 +30,8 @@ last policies are kept beside them as ONNX.
 
 `make paper` plays what is below under "Particle games" and the matches, `python -m experiments` with `learners`, `best`
 or `market` trains what is in the tables of these names; `--names NAME --seeds SEED` picks one line, and the settings
-are in `experiments/GROUP/NAME.yaml`. What is kept already is skipped, unless its settings have changed. `python -m bench`
-with `learners`, `learners_best` or `market_learning` lets the kept policies play their episodes again.
+are in `experiments/GROUP/NAME.yaml`. What is kept already is skipped, unless its settings have changed. `python -m
+bench` with `learners`, `learners_best` or `market_learning` lets the kept policies play their episodes again.
 """
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from analysis.market.making import Making
 from deploy.experiment import Experiment
 from deploy.loading import load
-from experiments import matches, running, stored
+from experiments import matches, running, stored, trading
 from experiments.page import PAGE, page
 from experiments.references import BEST_AT_LEAST, score
 from trainer.algorithms import ALGORITHMS
@@ -67,6 +68,20 @@ def test_every_experiment_can_be_run(group, name):
     ALGORITHMS[settings.algorithm].Config(**settings.learner)
 
 
+def test_market_makers_learn_one_game_that_the_scripted_ones_play_too():
+    assert set(running.names(trading.GROUP)) == {trading.LIMIT, *trading.LEARNED}
+    games = []
+    for name in trading.LEARNED:
+        experiment = load(running.experiment_file(trading.GROUP, name))
+        settings = experiment.training
+        ALGORITHMS[settings.algorithm].Config(**settings.learner)
+        assert name == f"maker_{settings.algorithm}" and settings.evaluation.environment is None
+        games.append({key: value for key, value in experiment.environment.config.items() if key != "flat"})
+    assert games == games[:1] * len(games)
+    limit = load(running.experiment_file(trading.GROUP, trading.LIMIT))
+    assert Making.of(limit.environment.config).limit == 10
+
+
 def test_a_fingerprint_is_of_what_was_chosen_and_of_the_learner():
     def of(**training):
         return stored.fingerprint(Experiment(name="a", training={"algorithm": "maddpg", **training}))
@@ -100,6 +115,21 @@ def test_tables(results):
     assert "| 3 M | `matd3_3m` | 3 M | **-8.00** | -8.00 ± 0.10 | 0.880 | 10.0 min | -8.3 | -11.4 |" in text
     assert "| 10 M |" not in text and "| 1 M | `matd3_1m` |" not in text
     assert "| `simple_tag` | maddpg | 0 | 1 M | a 3.00 ± 0.10 | 2.00 → 3.00 | 10.0 min |" in text
+
+
+def test_makers_are_told_by_what_they_earn_more_than_the_scripted_one(results):
+    earned = [12.0, 14.0, 13.0, 15.0, 11.0]
+    keep(*(training("market", "maker_ippo", seed, profit) for seed, profit in enumerate(earned)))
+    policies = [("market:maker", 3.0), ("market:maker half_spread=4", 5.0), ("scripted:random", -80.0)]
+    found = [played(profit, players={"maker_0": policy}) for policy, profit in policies]
+    scripted = stored.Matches(title="t", provenance=PROVENANCE, matches=found)
+    stored.write(results / f"{trading.SCRIPTED}.json", scripted)
+    # Student's quantile of 4 degrees of freedom is 2.776, the standard error sqrt(2.5 / 5).
+    assert trading.lower_end(earned) == pytest.approx(13.0 - 2.7764 * 0.5**0.5, abs=1e-4)
+    assert trading.scripted_profit(scripted) == 3.0 and trading.best_scripted_profit(scripted) == 5.0
+    text = page()
+    assert "11.00 ± 0.10 | **10.0 ± 2.0** | 10.0 min |" in text
+    assert "| `market:maker half_spread=4` | 5.00 ± 0.10 |" in text
 
 
 def test_a_matrix_has_teams_down_and_adversaries_across(results):
