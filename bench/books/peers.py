@@ -15,7 +15,8 @@ from env_server.environments.market.book.records import Feed, SelfTrade
 from env_server.environments.market.book.rules import Rules
 
 CHUNK: Final = 16
-RULES: Final = Rules(accounts=256, self_trade=SelfTrade.ALLOWED)
+RULES: Final = Rules(accounts=256, self_trade=SelfTrade.ALLOWED, slots=4096)
+"""With room for whatever comes: others' books are never full."""
 SHARED: Final = {kind: COMMON_KINDS[kind] for kind in (Kind.LIMIT, Kind.MARKET, Kind.CANCEL)}
 
 
