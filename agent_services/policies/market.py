@@ -49,6 +49,8 @@ from agora.v1 import policy_pb2
 SOURCES: Final = digest(Path(agora.market.__file__).parent)
 UNIT, NEAR, LOTS = 100.0, 10.0, 5.0
 """Units of the observation: prices from the opening, distances from the middle, logarithms of lots."""
+TAKING: Final = (Kind.IOC, Kind.MARKET)
+"""Market orders to a seat, whose IOC does not reach beyond two ticks before its own side's best price."""
 SEEN: Final = ("mid", "price_change_10", "sma_50", "market", "own", "depth", "orders")
 
 
@@ -143,7 +145,7 @@ def _sent(sights: NDArray[Any], trader: NDArray[Any], keys: NDArray[np.uint64]) 
     _compiled(SOURCES)[0](sights, trader[0], keys, messages, counts)
     last = messages[np.arange(len(sights)), np.maximum(counts - 1, 0)]
     act = np.select(
-        [counts == 0, last["kind"] == Kind.LIMIT, last["kind"] == Kind.MARKET], [HOLD, LIMIT, MARKET], CANCEL
+        [counts == 0, last["kind"] == Kind.LIMIT, np.isin(last["kind"], TAKING)], [HOLD, LIMIT, MARKET], CANCEL
     )
     side = last["side"]
     nearest = np.where(side == 0, np.ceil(sights["mid"]) - 1, np.floor(sights["mid"]) + 1)
