@@ -33,7 +33,6 @@ from agora.errors import Refused
 from agora.market.choices import (
     CANCEL,
     HOLD,
-    IOC,
     LIMIT,
     MAKER_CHOICES,
     MARKET,
@@ -144,9 +143,12 @@ def _sent(sights: NDArray[Any], trader: NDArray[Any], keys: NDArray[np.uint64]) 
     messages, counts = np.zeros((len(sights), MOST_MESSAGES), MESSAGE), np.zeros(len(sights), np.int64)
     _compiled(SOURCES)[0](sights, trader[0], keys, messages, counts)
     last = messages[np.arange(len(sights)), np.maximum(counts - 1, 0)]
-    kinds = {Kind.LIMIT: LIMIT, Kind.MARKET: MARKET, Kind.IOC: IOC}
-    act = np.select([counts == 0, *(last["kind"] == kind for kind in kinds)], [HOLD, *kinds.values()], CANCEL)
     side = last["side"]
+    # A seat's prices do not reach far beyond the best one, so what would trade at once is sent as a market order.
+    buys = (sights["ask"] > 0) & (last["price"] >= sights["ask"])
+    taken = np.where(np.where(side == 0, buys, last["price"] <= sights["bid"]), MARKET, HOLD)
+    kinds = {Kind.LIMIT: LIMIT, Kind.MARKET: MARKET, Kind.IOC: taken}
+    act = np.select([counts == 0, *(last["kind"] == kind for kind in kinds)], [HOLD, *kinds.values()], CANCEL)
     nearest = np.where(side == 0, np.ceil(sights["mid"]) - 1, np.floor(sights["mid"]) + 1)
     best = np.where(side == 0, sights["bid"], sights["ask"])
     front = np.where(best > 0, best, nearest)

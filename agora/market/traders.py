@@ -22,7 +22,7 @@ MOST_MESSAGES: Final = 6
 """That a trader sends in one step."""
 BUY, SELL = 0, 1
 
-LIMIT, MARKET, CANCEL, IOC = int(Kind.LIMIT), int(Kind.MARKET), int(Kind.CANCEL), int(Kind.IOC)
+LIMIT, IOC, MARKET, CANCEL = int(Kind.LIMIT), int(Kind.IOC), int(Kind.MARKET), int(Kind.CANCEL)
 NOISE, TREND, REVERSION = int(Style.NOISE), int(Style.TREND), int(Style.REVERSION)
 MAKER, FUNDAMENTAL = int(Style.MAKER), int(Style.FUNDAMENTAL)
 ZERO_INTELLIGENCE, BOOK_READER, POISSON = int(Style.ZERO_INTELLIGENCE), int(Style.BOOK_READER), int(Style.POISSON)
@@ -67,9 +67,9 @@ def side_of(wanted: float, trader: Any, shares: int) -> int:
 
 
 @compiled
-def liveliness(sight: Any, trader: Any) -> float:
-    """The probability of acting, which grows with what the price did of late."""
-    return min(1.0, trader.activity * (1.0 + trader.feedback * sight.volatility))
+def unrest(sight: Any, trader: Any) -> float:
+    """By how many times what the price did of late moves a trader; 1 at rest."""
+    return 1.0 + float(trader.feedback * sight.volatility)
 
 
 @compiled
@@ -89,25 +89,29 @@ def wakes(sight: Any, trader: Any, key: np.uint64) -> bool:
     """Whether a trader does anything in this step; only prices of the past are looked at, not the book."""
     if trader.style == NOISE:
         return True
-    return uniform(key, 0) < (liveliness(sight, trader) if trader.style == FUNDAMENTAL else trader.activity)
+    return uniform(key, 0) < trader.activity * (unrest(sight, trader) if trader.style == FUNDAMENTAL else 1.0)
 
 
 @compiled
 def noise(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
-    """Buy or sell at random, at once or at a price of its own, and cancel what was not traded in time."""
+    """Buy or sell at random, at once or at a price of its own, and cancel what was not traded in time.
+
+    Prices are farther behind the best one when it moves: limit orders do so in markets, which may be one reason why
+    volatility clusters (Zovko and Farmer 2002, "The power of patience").
+    """
     count = 0
     if sight.count and uniform(key, 0) < trader.cancel:
         count = drop(sight, messages, count, 0)
-    draw, acts = uniform(key, 1), liveliness(sight, trader)
-    if draw >= acts:
+    draw = uniform(key, 1)
+    if draw >= trader.activity:
         return count
-    side = BUY if draw < 0.5 * acts else SELL
+    side = BUY if draw < 0.5 * trader.activity else SELL
     if side_of(0.5 - side, trader, sight.shares) != side:
         return count
     size = lots(trader, uniform(key, 2))
     if uniform(key, 3) < trader.take:
         return add(messages, count, MARKET, side, 0, size, 0)
-    price = passive_price(sight, side, exponential(key, 4, trader.away))
+    price = passive_price(sight, side, exponential(key, 4, trader.away * unrest(sight, trader)))
     return add(messages, count, LIMIT, side, price, size, 0)
 
 
@@ -165,14 +169,22 @@ def value(sight: Any, trader: Any, key: np.uint64, number: int) -> float:
 
 @compiled
 def arbitrage(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
-    """Take what is priced below its worth, sell what is priced above."""
+    """Take what is priced below its worth, sell what is priced above, and leave what gains less than the threshold.
+
+    So an order is large where the book is deep, which makes impact concave (Farmer et al. 2004, "What really causes
+    large price changes?").
+    """
     worth, wanted = value(sight, trader, key, 1), 0.0
-    if sight.ask and worth - sight.ask > trader.threshold:
+    dearest, cheapest = math.floor(worth - trader.threshold), math.ceil(worth + trader.threshold)
+    if sight.ask and sight.ask <= dearest:
         wanted = 1.0
-    elif sight.bid and sight.bid - worth > trader.threshold:
+    elif sight.bid and sight.bid >= cheapest:
         wanted = -1.0
     side = side_of(wanted, trader, sight.shares)
-    return add(messages, 0, MARKET, side, 0, lots(trader, uniform(key, 3)), 0) if side >= 0 else 0
+    if side < 0:
+        return 0
+    price = dearest if side == BUY else cheapest
+    return add(messages, 0, IOC, side, price, lots(trader, uniform(key, 3)), 0)
 
 
 @compiled

@@ -32,7 +32,9 @@ class Crowd(Part):
     count: Count = Field(1, description="how many of them")
     activity: Share = Field(0.6, description="probability of acting in a step")
     feedback: NotNegative = Field(
-        0.0, description="noise, fundamental: growth of the activity, maker: of the half spread, with volatility"
+        0.0,
+        description="growth with volatility, per tick: noise: of `away`, fundamental: of `activity`, "
+        "maker: of the half spread, in ticks",
     )
     cancel: Share = Field(0.2, description="noise: probability of cancelling the oldest order in a step")
     take: Share = Field(0.2, description="noise: share of market orders")
@@ -66,17 +68,18 @@ class Worth(Part):
     """What a lot is worth, which only the global state shows: a random walk that is drawn to a mean."""
 
     mean: Positive = Field(10_000.0, description="ticks; also the price at the start")
-    reversion: Share = Field(0.001, description="share of the distance to the mean by which it returns in a step")
-    volatility: NotNegative = Field(1.0, description="standard deviation of its change in a step, in ticks")
+    reversion: Share = Field(0.00015, description="share of the distance to the mean by which it returns in a step")
+    volatility: NotNegative = Field(2.5, description="standard deviation of its change in a step, in ticks")
 
 
 CROWD = (
-    Crowd(style="noise", count=24),
-    Crowd(style="trend", count=8, activity=0.1, threshold=0.002, holding=50),
-    Crowd(style="reversion", count=4, activity=0.1, threshold=0.002, holding=50),
-    Crowd(style="maker", count=2, activity=1.0, least=5, most=9),
-    Crowd(style="fundamental", count=8, activity=0.2, threshold=4.0),
+    Crowd(style="noise", count=24, feedback=1.6, cancel=0.03, take=0.08, away=35.0),
+    Crowd(style="trend", count=8, activity=0.1, threshold=0.003, holding=50),
+    Crowd(style="reversion", count=4, activity=0.2, threshold=0.0012, holding=50),
+    Crowd(style="maker", count=2, activity=1.0, feedback=2.4, least=4, most=8, half_spread=0.7),
+    Crowd(style="fundamental", count=8, activity=0.04, feedback=1.9, most=14, threshold=1.0, noise=6.5),
 )
+"""Chosen so that the market has the stylised facts of real ones; see ``bench.market_facts``."""
 
 
 class MarketConfig(EnvironmentConfig):
