@@ -39,7 +39,7 @@ def section(played: Sequence[Episode]) -> Section:
     """The section of some episodes; the newest is the first."""
     steps = min(len(episode.tape.mid) for episode in played)
     count = f"the newest {len(played)} episodes" if len(played) > 1 else "the only episode"
-    note = f"From {count} in the trajectory log, as the agents learned from them."
+    note = f"From {count} in the trajectory log, as they were played, exploration included."
     tables = [earned(played), measured(played)]
     if steps >= SHORTEST:
         tables.append(held(played))
