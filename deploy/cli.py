@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -195,7 +194,9 @@ class Report:
 
     def __call__(self) -> int:
         """Do it."""
-        return subprocess.run([sys.executable, "-m", "trainer.report", str(self.run)], check=False).returncode
+        from deploy.commands import report
+
+        return report(self.run)
 
 
 @dataclass(frozen=True)

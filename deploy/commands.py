@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -21,6 +23,8 @@ from deploy.serve import Offer, serve as serve_offer
 from deploy.services import seats_of
 
 REPORT_SECONDS = 300
+SECTIONS: Final[Mapping[str, str]] = {"market": "analysis.market.report"}
+"""By the fact of a game that asks for it: the program that writes a section of the report from the trajectory log."""
 
 
 def run(path: Path, assignments: Sequence[str], runs: Path, name: str | None, resume: bool) -> int:
@@ -109,14 +113,31 @@ def _at_least_one(flag: str, value: int) -> int:
 
 
 def report(run_directory: Path, log: Path | None = None) -> int:
-    """Write a run's report; with ``log`` its output goes there instead of here."""
+    """Write a run's report; with ``log`` its output goes there instead of here, and it may not take forever.
+
+    Returns:
+        The exit code of the page's program; a section that fails is missing on the page, and says why in the output.
+    """
+    seconds = REPORT_SECONDS if log else None
     with ExitStack() as stack:
         output = stack.enter_context(log.open("ab")) if log else None
-        command = [sys.executable, "-m", "trainer.report", str(run_directory)]
-        finished = subprocess.run(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=REPORT_SECONDS, check=False
-        )
+        for program in [*_sections(RunFolder(run_directory)), "trainer.report"]:
+            command = [sys.executable, "-m", program, str(run_directory)]
+            finished = subprocess.run(
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=seconds, check=False
+            )
     return finished.returncode
+
+
+def _sections(folder: RunFolder) -> list[str]:
+    """Programs that write sections of a run's report; none where nothing was logged."""
+    if not (folder.environment.is_file() and any(folder.trajectories.glob("*.parquet"))):
+        return []
+    try:
+        facts = json.loads(folder.environment.read_text())["facts"]
+    except (ValueError, KeyError):
+        return []
+    return [program for fact, program in SECTIONS.items() if fact in facts]
 
 
 def _folder(

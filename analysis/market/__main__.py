@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
+from analysis.market import measures
 from analysis.market.earnings import earnings
 from analysis.market.episodes import Episode, NoMarketError, episodes
-from analysis.market.facts import Fact, facts
-from analysis.market.measures import MEASURES
+from analysis.market.facts import over_episodes
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,12 @@ class Facts:
 
     def __call__(self) -> int:
         """Do it."""
-        found = [facts(episode.tape) for episode in episodes(self.run)]
-        rows = [_over_episodes(list(same)) for same in zip(*found, strict=True)]
+        tapes = [episode.tape for episode in episodes(self.run)]
+        rows = over_episodes(tapes)
         if self.json:
-            print(json.dumps({"episodes": len(found), "facts": rows}, indent=1))
+            print(json.dumps({"episodes": len(tapes), "facts": rows}, indent=1))
             return 0
-        table = Table("fact", "holds in", "median", "wanted", title=f"{len(found)} episodes of {self.run}")
+        table = Table("fact", "holds in", "median", "wanted", title=f"{len(tapes)} episodes of {self.run}")
         for row in rows:
             values = ", ".join(f"{value:.3g}" for value in row["values"])
             table.add_row(row["name"], f"{row['share']:.0%}", values, row["wanted"])
@@ -57,11 +56,10 @@ class Quality:
     def __call__(self) -> int:
         """Do it."""
         played = list(episodes(self.run))
-        measured = {name: [measure.of(episode) for episode in played] for name, measure in MEASURES.items()}
-        earned = earnings(played)
+        measured = measures.over_episodes(played)
         if self.json:
-            whole = {name: _mean(values) for name, values in measured.items()}
-            print(json.dumps({"quality": whole, "agents": [asdict(row) for row in earned]}, indent=1))
+            agents = [asdict(row) for row in earnings(played)]
+            print(json.dumps({"quality": measured, "agents": agents}, indent=1))
             return 0
         _print_quality(measured, len(played), self.run)
         _print_earnings(played)
@@ -100,27 +98,10 @@ Command = (
 )
 
 
-def _over_episodes(same: Sequence[Fact]) -> dict[str, Any]:
-    values = np.median([fact.values for fact in same], axis=0)
-    return {
-        "name": same[0].name,
-        "share": float(np.mean([fact.holds for fact in same])),
-        "values": values.tolist(),
-        "wanted": same[0].wanted,
-    }
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    """Mean of those that are numbers."""
-    found = [value for value in values if np.isfinite(value)]
-    return float(np.mean(found)) if found else None
-
-
-def _print_quality(measured: dict[str, list[float]], count: int, run: Path) -> None:
+def _print_quality(measured: Mapping[str, float | None], count: int, run: Path) -> None:
     table = Table("measure", "mean", "unit", title=f"{count} episodes of {run}")
-    for name, values in measured.items():
-        mean = _mean(values)
-        table.add_row(name, "-" if mean is None else f"{mean:.4g}", MEASURES[name].unit)
+    for name, mean in measured.items():
+        table.add_row(name, "-" if mean is None else f"{mean:.4g}", measures.MEASURES[name].unit)
     Console().print(table)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.market.facts import Tape
@@ -57,20 +60,53 @@ def episodes(run: Path) -> Iterator[Episode]:
     Raises:
         NoMarketError: there is no log, or it is not a market's.
     """
+    for file in _parts(run):
+        yield from _read(file, ds.scalar(True))
+
+
+def newest(run: Path, count: int) -> list[Episode]:
+    """At most so many of the episodes that a run logged last: the last block's first, each block by copy.
+
+    Nothing else is read of the log but blocks' and copies' numbers, and of as few parts as will do.
+
+    Raises:
+        NoMarketError: there is no log, or it is not a market's.
+    """
+    found: list[Episode] = []
+    for file in reversed(_parts(run)):
+        if len(found) < count:
+            wanted = _last(file, count - len(found))
+            found += sorted(_read(file, wanted), key=lambda episode: (-episode.block, episode.copy))
+    return found
+
+
+def _last(file: Path, count: int) -> ds.Expression:
+    """Rows of the last episodes of a part."""
+    table = pq.read_table(file, columns=["block", "copy"])
+    blocks, copies = np.unique([table[name].to_numpy().astype(np.int64) for name in ("block", "copy")], axis=1)
+    places = np.lexsort((copies, -blocks))[:count]
+    return reduce(or_, [(ds.field("block") == blocks[at]) & (ds.field("copy") == copies[at]) for at in places])
+
+
+def _parts(run: Path) -> list[Path]:
     folder = run / "trajectories"
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise NoMarketError(f"{folder}: expected a trajectory log, found none; set training.log or play with --log")
-    for file in files:
-        table = ds.dataset(file).to_table()
-        missing = [name for name in (*NUMBERS, *LISTS) if f"info.{name}" not in table.column_names]
-        if missing:
-            raise NoMarketError(f"{file}: expected the log of a market, found no info.{missing[0]}")
-        yield from _of_file(table)
+    return files
 
 
-def _of_file(table: pa.Table) -> Iterator[Episode]:
-    agents = tuple(name.removesuffix(".reward") for name in table.column_names if name.endswith(".reward"))
+def _read(file: Path, rows: ds.Expression) -> Iterator[Episode]:
+    """The episodes of a part whose rows are wanted."""
+    names, columns = pq.read_schema(file).names, [f"info.{name}" for name in (*NUMBERS, *LISTS)]
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise NoMarketError(f"{file}: expected the log of a market, found no {missing[0]}")
+    agents = tuple(name.removesuffix(".reward") for name in names if name.endswith(".reward"))
+    yield from _of_table(ds.dataset(file).to_table(["block", "copy", "step", *columns], filter=rows), agents)
+
+
+def _of_table(table: pa.Table, agents: tuple[str, ...]) -> Iterator[Episode]:
     place = {name: table[name].to_numpy() for name in ("block", "copy", "step")}
     order = np.lexsort((place["step"], place["copy"], place["block"]))
     starts = np.flatnonzero(place["step"][order] == 0)

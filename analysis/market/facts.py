@@ -7,8 +7,9 @@ The facts are those of Cont (2001), "Empirical properties of asset returns", and
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from analysis.market.statistics import Series
 
 SCALES: Final = (1, 10, 100)
 """Steps over which returns are taken."""
+SHORTEST: Final = 30 * SCALES[-1]
+"""Steps that an episode needs."""
 REJECTED: Final = 0.05
 """p-value below which a hypothesis is rejected."""
 
@@ -60,13 +63,30 @@ def facts(tape: Tape) -> list[Fact]:
     Raises:
         ValueError: the tape is too short for the coarsest scale, or prices are not positive.
     """
-    shortest = 30 * SCALES[-1]
-    if len(tape.mid) < shortest:
-        raise ValueError(f"mid: expected at least {shortest} steps, got {len(tape.mid)}")
+    if len(tape.mid) < SHORTEST:
+        raise ValueError(f"mid: expected at least {SHORTEST} steps, got {len(tape.mid)}")
     if not (tape.mid > 0.0).all():
         raise ValueError(f"mid: expected positive prices, got {tape.mid.min()}")
     by_scale = [of.log_returns(tape.mid, scale) for scale in SCALES]
     return [*_tails(by_scale), *_memory(by_scale), *_clustering(by_scale[0]), *_trading(tape)]
+
+
+def over_episodes(tapes: Sequence[Tape]) -> list[dict[str, Any]]:
+    """Per fact its "name", what is "wanted", the "share" of tapes in which it holds, and medians of its "values".
+
+    Raises:
+        ValueError: as ``facts`` does.
+    """
+    by_fact = zip(*(facts(tape) for tape in tapes), strict=True)
+    return [
+        {
+            "name": same[0].name,
+            "share": float(np.mean([fact.holds for fact in same])),
+            "values": np.median([fact.values for fact in same], axis=0).tolist(),
+            "wanted": same[0].wanted,
+        }
+        for same in by_fact
+    ]
 
 
 def _tails(by_scale: list[Series]) -> list[Fact]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -63,3 +63,13 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "order-flow balance": Measure(lambda e: quality.flow_balance(e.tape.flow), "0: both ways, 1: one way"),
     "resilience": Measure(lambda e: quality.resilience(e.depth), "steps until a spread shock has halved"),
 }
+
+
+def over_episodes(played: Sequence[Episode]) -> dict[str, float | None]:
+    """Each measure's mean over the episodes in which it is a number; None where there is no such episode."""
+    return {name: _mean([measure.of(episode) for episode in played]) for name, measure in MEASURES.items()}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    found = [value for value in values if np.isfinite(value)]
+    return float(np.mean(found)) if found else None

@@ -93,10 +93,14 @@ def amihud(mid: Series, volume: Series) -> float:
 
 
 def variance_ratio(mid: Series, steps: int) -> float:
-    """Variance of returns over some steps per that of as many single ones (Lo and MacKinlay 1988); 1: a random walk."""
+    """Variance of returns over some steps per that of as many single ones (Lo and MacKinlay 1988); 1: a random walk.
+
+    NaN where prices never move, or there are too few.
+    """
     logs = np.log(mid)
-    single = float(np.diff(logs).var())
-    return float((logs[steps:] - logs[:-steps]).var()) / (steps * single) if single > 0.0 else float("nan")
+    if len(logs) <= steps or not np.ptp(logs):
+        return float("nan")
+    return float((logs[steps:] - logs[:-steps]).var()) / (steps * float(np.diff(logs).var()))
 
 
 def pricing_error(mid: Series, worth: Series) -> float:

@@ -81,6 +81,7 @@ class Environment(Protocol):
     ``facts["arena"]`` says how an episode can be drawn: ``{"positions", "goal", "half_width", "entities"}``, with the
     names of the info arrays of positions (B, E, 2) and of the goal's number (B,) or null, and per entity
     ``{"name", "size", "role"}``, a role being agent, adversary or landmark.
+    ``facts["market"]`` asks for a market's section; the info arrays are then those that ``analysis.market`` reads.
     ``facts["action"]`` is ``{"title", "unit", "low", "high"}``, what the ends of an action's bounds stand for."""
 
     def __init__(self, config: Any, num_envs: int) -> None: ...

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from trainer.report.metrics import Metrics, read_metrics
+from trainer.report.sections import Section, read_sections
 from trainer.report.trajectories import Log, Shape, read_log
 
 Json = dict[str, Any]
@@ -53,6 +54,7 @@ class Run:
         panels: what the game asks to have drawn.
         metrics: the trainer's rows.
         log: the panels' info arrays from the trajectory log.
+        sections: what other rooms measured.
     """
 
     directory: Path
@@ -65,6 +67,7 @@ class Run:
     panels: Sequence[Panel]
     metrics: Metrics
     log: Log
+    sections: Sequence[Section]
 
     @property
     def name(self) -> str:
@@ -106,6 +109,7 @@ def load_run(directory: Path) -> Run:
         panels=panels,
         metrics=metrics,
         log=read_log(directory / "trajectories", shapes),
+        sections=read_sections(directory / "sections"),
     )
 
 

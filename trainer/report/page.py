@@ -60,7 +60,8 @@ def render(run: Run) -> str:
     equilibrium = learning.equilibrium_figures(run)
     training = learning.training_figures(run)
     losses = learning.loss_figures(run)
-    figures = [*_of_panels(panels), *filter(None, [payoffs, episode]), *equilibrium, *training, *losses]
+    sections = list(chain.from_iterable(section.figures for section in run.sections))
+    figures = [*_of_panels(panels), *filter(None, [payoffs, episode]), *sections, *equilibrium, *training, *losses]
     return templates.get_template("report.html.j2").render(
         run=run,
         headline=summary.headline(run),

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import sync_playwright
 
+from analysis.market import measures
 from analysis.market.earnings import earnings
-from analysis.market.episodes import NoMarketError, episodes
+from analysis.market.episodes import NoMarketError, episodes, newest
 from analysis.market.measures import MEASURES
 from bench.processes import ROOT
 
@@ -109,7 +112,21 @@ def test_the_log_of_another_game_is_refused(tmp_path):
         next(episodes(tmp_path))
 
 
-def test_measures_without_an_answer_are_left_out():
-    from analysis.market.__main__ import _mean
+def test_measures_without_an_answer_are_left_out(run, monkeypatch):
+    answers = iter([1.0, math.nan, 3.0, math.nan, math.nan, math.nan])
+    never = measures.Measure(lambda _: next(answers), "")
+    monkeypatch.setattr(measures, "MEASURES", {"some": never, "none": never})
+    assert measures.over_episodes([next(episodes(run))] * 3) == {"some": 2.0, "none": None}
 
-    assert _mean([1.0, math.nan, 3.0]) == 2.0 and _mean([math.nan]) is None
+
+def test_the_newest_episodes_are_the_last_blocks(run, tmp_path):
+    part = pq.read_table(next((run / "trajectories").iterdir()))
+    (tmp_path / "trajectories").mkdir()
+    for number in range(2):  # parts with the blocks 0, 1 and 2, 3, of two copies each
+        blocks = [part.set_column(1, "block", pa.array([2 * number + i] * len(part), pa.uint64())) for i in range(2)]
+        pq.write_table(pa.concat_tables(blocks), tmp_path / "trajectories" / f"part-{number}.parquet")
+    found = newest(tmp_path, 5)
+    assert [(episode.block, episode.copy) for episode in found] == [(3, 0), (3, 1), (2, 0), (2, 1), (1, 0)]
+    played = list(episodes(run))
+    assert np.array_equal(found[3].equity, played[1].equity) and np.array_equal(found[4].equity, played[0].equity)
+    assert len(newest(tmp_path, 100)) == 8
