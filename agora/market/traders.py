@@ -85,9 +85,9 @@ def passive_price(sight: Any, side: int, away: float) -> int:
 
 @compiled
 def wakes(sight: Any, trader: Any, key: np.uint64) -> bool:
-    """Whether a trader does anything in this step; only prices of the past are looked at, not the book."""
+    """Whether a trader may do anything in this step; only prices of the past are looked at, not the book."""
     if trader.style == NOISE:
-        return True
+        return uniform(key, 0) < trader.cancel or uniform(key, 1) < liveliness(sight, trader)
     return uniform(key, 0) < (liveliness(sight, trader) if trader.style == FUNDAMENTAL else trader.activity)
 
 

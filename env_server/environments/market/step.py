@@ -20,7 +20,7 @@ from env_server.environments.market.state import AVERAGE, CHANGE, MEMORY
 BID, ASK = int(Lane.BID), int(Lane.ASK)
 AUCTION, CONTINUOUS, CLOSED = int(Phase.AUCTION), int(Phase.CONTINUOUS), int(Phase.CLOSED)
 RESTED, EXECUTED, CROSSED = int(Feed.RESTED), int(Feed.EXECUTED), int(Feed.CROSSED)
-BOUGHT, SEAT, CANCEL = int(Flow.BOUGHT), int(Style.SEAT), int(Kind.CANCEL)
+BOUGHT, SEAT, NOISE, CANCEL = int(Flow.BOUGHT), int(Style.SEAT), int(Style.NOISE), int(Kind.CANCEL)
 UNIT: Final = CASH
 FADING: Final = 0.98
 """What is left of an order flow after a step."""
@@ -115,10 +115,32 @@ def arrive(market: Any) -> None:
 @inlined
 def shuffle(market: Any, key: np.uint64) -> None:
     """Draw the order of turns (Fisher and Yates)."""
-    turns = market.turns
-    for last in range(market.settings.agents - 1, 0, -1):
-        other = int(uniform(key, 2 + last) * (last + 1))
+    turns, others, agents = market.turns, market.others, market.settings.agents
+    for last in range(1, agents):  # All draws first: many are mixed at once then.
+        others[last] = int(uniform(key, 2 + last) * (last + 1))
+    for last in range(agents - 1, 0, -1):
+        other = others[last]
         turns[last], turns[other] = turns[other], turns[last]
+
+
+@inlined
+def rouse(market: Any, key: np.uint64) -> int:
+    """Write who acts, in order of turns; returns how many. Only the past counts, so all are asked before anyone acts.
+
+    A noise trader whose messages are late looks in every step, so that what is gone by then is forgotten.
+    """
+    sight, agents, count = market.sight, market.settings.agents, 0
+    for agent in range(agents):
+        market.keys[agent] = keyed(key, agent)
+    for agent in range(agents):
+        trader, style = market.traders[agent], market.traders[agent].style
+        late = style == NOISE and market.delays[agent] > 0
+        market.awake[agent] = style == SEAT or late or wakes(sight, trader, market.keys[agent])
+    for place in range(agents):
+        agent = market.turns[place]
+        market.acting[count] = agent
+        count += market.awake[agent]
+    return count
 
 
 @inlined
@@ -217,21 +239,17 @@ def advance(market: Any, actions: Any, rewards: Any) -> None:
     sight.signal = market.worth
     arrive(market)
     shuffle(market, key)
-    for place in range(settings.agents):
-        agent = market.turns[place]
+    for place in range(rouse(market, key)):
+        agent = market.acting[place]
         trader = market.traders[agent]
+        look(market, agent)
         if trader.style == SEAT:
-            look(market, agent)
             if agent < settings.makers:
                 count = make_quotes(sight, trader, actions[agent], market.messages)
             else:
                 count = send_order(sight, actions[agent], market.messages)
         else:
-            own = keyed(key, agent)
-            if not wakes(sight, trader, own):
-                continue
-            look(market, agent)
-            count = decide(sight, trader, own, market.messages)
+            count = decide(sight, trader, market.keys[agent], market.messages)
         send(market, agent, count)
     turn_phase(market)
     look(market, 0)
