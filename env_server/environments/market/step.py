@@ -41,17 +41,15 @@ def look(market: Any, agent: int) -> None:
     if sight.bid and sight.ask:
         sight.mid = 0.5 * (sight.bid + sight.ask)
     sight.shares = book.accounts[agent].shares
-    count = 0
-    for place in range(OWN_ORDERS):
+    count, more = 0, True
+    for place in range(OWN_ORDERS):  # Without branches, which nothing could predict.
         id_ = trader.ids[place]
-        if id_ == 0:
-            break
+        more &= id_ != 0
         order = book.orders[id_ & (len(book.orders) - 1)]
-        if order.size and order.id == id_:
-            sight.id[count], sight.side[count] = id_, order.lane & 1
-            sight.price[count], sight.size[count] = order.price, order.size
-            trader.ids[count] = id_
-            count += 1
+        sight.id[count], sight.side[count] = id_, order.lane & 1
+        sight.price[count], sight.size[count] = order.price, order.size
+        trader.ids[count] = id_
+        count += more & (order.size != 0) & (order.id == id_)
     if count < OWN_ORDERS:
         trader.ids[count] = 0
     sight.count = count
@@ -151,15 +149,13 @@ def read_feed(market: Any) -> None:
     market.since = max(market.read, book.fed - len(book.feed))
     for number in range(market.since, book.fed):
         event = book.feed[number & (len(book.feed) - 1)]
-        if event.kind == EXECUTED:
-            market.volume += event.size
-            market.flow += event.size * (2 * event.lane - 1)
-            if keeps:
-                add_flow(market, 1 - event.lane, event.price, event.size)
-                add_flow(market, BOUGHT + event.lane, event.price, event.size)
-                add_flow(market, BOUGHT + 1 - event.lane, event.price, event.size)
-        elif event.kind == CROSSED:
-            market.volume += event.size
+        executed, crossed = event.kind == EXECUTED, event.kind == CROSSED
+        market.volume += event.size * (executed | crossed)
+        market.flow += event.size * (2 * event.lane - 1) * executed
+        if keeps and executed:
+            add_flow(market, 1 - event.lane, event.price, event.size)
+            add_flow(market, BOUGHT + event.lane, event.price, event.size)
+            add_flow(market, BOUGHT + 1 - event.lane, event.price, event.size)
         elif keeps and event.kind == RESTED and event.lane <= ASK:
             add_flow(market, event.lane, event.price, event.size)
     market.read = book.fed
