@@ -62,9 +62,10 @@ def remember(market: Any, agent: int, id_: int) -> None:
     order = book.orders[id_ & (len(book.orders) - 1)]
     if order.size == 0 or order.id != id_:
         return
-    place = 0
-    while place < OWN_ORDERS and trader.ids[place]:
-        place += 1
+    place, more = 0, True
+    for at in range(OWN_ORDERS):
+        more &= trader.ids[at] != 0
+        place += more
     if place == OWN_ORDERS:
         slot = trader.ids[0] & (len(book.orders) - 1)
         if book.orders[slot].size and book.orders[slot].id == trader.ids[0]:
@@ -114,7 +115,7 @@ def arrive(market: Any) -> None:
 def shuffle(market: Any, key: np.uint64) -> None:
     """Draw the order of turns (Fisher and Yates)."""
     turns, others, agents = market.turns, market.others, market.settings.agents
-    for last in range(1, agents):  # All draws first: many are mixed at once then.
+    for last in range(agents):  # All draws first, from 0 on although nobody needs that one: many are mixed at once.
         others[last] = int(uniform(key, 2 + last) * (last + 1))
     for last in range(agents - 1, 0, -1):
         other = others[last]
