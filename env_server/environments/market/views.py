@@ -195,7 +195,9 @@ def write_state(market: Any, around: Any, accounts: Any, known: Any) -> None:
     around[:] = 0.0
     for lane in range(2):
         for price in range(max(first, book.base), min(first + 2 * BOOK, book.base + book.levels.shape[1])):
-            around[lane, price - first] = whole(level_of(book, lane, price).total)
+            lots = level_of(book, lane, price).total
+            if lots:
+                around[lane, price - first] = whole(lots)
     limit = float(book.accounts[0].limit)
     for agent in range(len(accounts)):
         accounts[agent, 0] = book.accounts[agent].shares / limit
