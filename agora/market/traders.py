@@ -75,20 +75,20 @@ def unrest(sight: Any, trader: Any) -> float:
 @compiled
 def passive_price(sight: Any, side: int, away: float) -> int:
     """A price so many ticks behind the best one of a side, and at most one before it; never one that trades."""
-    if side == BUY:
-        front = sight.bid if sight.bid else math.ceil(sight.mid) - 1
-        price = front + 1 - int(away)
-        return min(price, sight.ask - 1) if sight.ask else price
-    front = sight.ask if sight.ask else math.floor(sight.mid) + 1
-    price = front - 1 + int(away)
-    return max(price, sight.bid + 1)
+    best, other, sign = (sight.ask, sight.bid, -1) if side else (sight.bid, sight.ask, 1)
+    if best == 0:
+        best = math.floor(sight.mid) + 1 if side else math.ceil(sight.mid) - 1
+    price = best + sign * (1 - int(away))
+    if other == 0 and side == BUY:
+        return price
+    return price if (other - price) * sign > 0 else other - sign
 
 
 @compiled
 def wakes(sight: Any, trader: Any, key: np.uint64) -> bool:
-    """Whether a trader does anything in this step; only prices of the past are looked at, not the book."""
+    """Whether a trader may do anything in this step; only prices of the past are looked at, not the book."""
     if trader.style == NOISE:
-        return True
+        return (uniform(key, 0) < trader.cancel) | (uniform(key, 1) < trader.activity)
     return uniform(key, 0) < trader.activity * (unrest(sight, trader) if trader.style == FUNDAMENTAL else 1.0)
 
 
@@ -105,8 +105,8 @@ def noise(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     draw = uniform(key, 1)
     if draw >= trader.activity:
         return count
-    side = BUY if draw < 0.5 * trader.activity else SELL
-    if side_of(0.5 - side, trader, sight.shares) != side:
+    side = int(draw >= 0.5 * trader.activity)
+    if sight.shares * (1 - 2 * side) >= trader.holding:
         return count
     size = lots(trader, uniform(key, 2))
     if uniform(key, 3) < trader.take:

@@ -15,6 +15,7 @@ import agora.market
 from agora.sources import digest
 from env_server.environments.market import step, views
 from env_server.environments.market.book.queues import OPTIONS
+from env_server.environments.market.shown import LOGGED_LEVELS, Shown
 
 _HERE: Final = Path(__file__).parent
 SOURCES: Final = digest(_HERE, _HERE / "book", Path(agora.market.__file__).parent)
@@ -24,8 +25,11 @@ class Compiled(NamedTuple):
     """Entry points, which take many markets."""
 
     advance: Callable[..., None]
+    """Take a step: ``step.advance``."""
     show: Callable[..., None]
-    log: Callable[..., None]
+    """Show what there is: ``views.show``."""
+    play: Callable[..., None]
+    """Take a step and show it, market after market, while one is in the cache."""
 
 
 @cache
@@ -39,19 +43,18 @@ def compiled(sources: str = SOURCES) -> Compiled:
             step.advance(markets[index], actions[index], rewards[index])
 
     @njit(cache=True, **OPTIONS)
-    def show(markets: NDArray[Any], depth: int, seen: NDArray[np.float32], state: NDArray[np.float32]) -> None:
+    def show(markets: NDArray[Any], to: Shown) -> None:
         sources  # noqa: B018
-        prices, sizes = np.zeros(depth, np.int64), np.zeros(depth, np.int64)
+        front, found = np.zeros((2, 2, max(to.depth.shape[2], LOGGED_LEVELS)), np.int64), np.zeros(2, np.int64)
         for index in range(len(markets)):
-            views.write_state(markets[index], state[index])
-            for seat in range(len(seen)):
-                views.write_view(markets[index], seat, depth, seen[seat, index], prices, sizes)
+            views.show(markets[index], index, to, front, found)
 
     @njit(cache=True, **OPTIONS)
-    def log(markets: NDArray[Any], depth: NDArray[np.int32], trades: NDArray[np.int32]) -> None:
+    def play(markets: NDArray[Any], actions: NDArray[np.int64], rewards: NDArray[np.float64], to: Shown) -> None:
         sources  # noqa: B018
-        prices, sizes = np.zeros(depth.shape[2], np.int64), np.zeros(depth.shape[2], np.int64)
+        front, found = np.zeros((2, 2, max(to.depth.shape[2], LOGGED_LEVELS)), np.int64), np.zeros(2, np.int64)
         for index in range(len(markets)):
-            views.write_tape(markets[index], depth[index], trades[index], prices, sizes)
+            step.advance(markets[index], actions[index], rewards[index])
+            views.show(markets[index], index, to, front, found)
 
-    return Compiled(advance, show, log)
+    return Compiled(advance, show, play)

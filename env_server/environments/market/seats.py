@@ -21,11 +21,12 @@ from agora.market.choices import (
     POST,
     SIZES,
     STEPS,
-    TRADER_CHOICES,
 )
 from agora.market.draws import compiled
 from agora.market.traders import add, drop_all, quote
 from env_server.environments.market.book.records import Phase
+
+CONTINUOUS = int(Phase.CONTINUOUS)
 
 
 @compiled
@@ -53,24 +54,27 @@ def send_order(sight: Any, action: Any, messages: Any) -> int:
     return add(messages, 0, KINDS[act], side, price, size, 0)
 
 
-def legal(markets: NDArray[Any], seat: int, maker: bool) -> NDArray[np.uint8]:
-    """Which choices of a seat the market would not reject as they are, uint8 (B, sum of its choices)."""
-    book = markets["book"]
-    account = book["accounts"][:, seat]
-    room = account["shares"][:, None] * np.array([1, -1]) + account["open"] < account["limit"][:, None]
-    if maker:
-        mask = np.ones((len(markets), sum(MAKER_CHOICES)), np.uint8)
-        for side in range(2):
-            held = account["shares"] * (1 - 2 * side) < account["limit"]
-            mask[:, side * MAKER_CHOICES[0] :][:, :NO_QUOTE] = held[:, None]
-        return mask
-    mask = np.ones((len(markets), sum(TRADER_CHOICES)), np.uint8)
-    gathering = book["phase"] != Phase.CONTINUOUS
-    mask[:, [POST, IOC, MARKET]] = ~gathering[:, None]
-    mask[:, [LIMIT, POST, IOC, MARKET]] &= room.any(axis=1)[:, None]
-    mask[:, CANCEL] = account["open"].any(axis=1)
-    mask[:, len(KINDS) : len(KINDS) + 2] = room | ~room.any(axis=1)[:, None]
-    return mask
+@compiled
+def write_quotes_mask(book: Any, seat: int, mask: Any) -> None:
+    """Write which choices of a maker the market would not reject as they are, uint8 (sum of MAKER_CHOICES,)."""
+    account = book.accounts[seat]
+    mask[:] = 1
+    for side in range(2):
+        first = side * MAKER_CHOICES[0]
+        mask[first : first + NO_QUOTE] = account.shares * (1 - 2 * side) < account.limit
+
+
+@compiled
+def write_orders_mask(book: Any, seat: int, mask: Any) -> None:
+    """Write which choices of a trader the market would not reject as they are, uint8 (sum of TRADER_CHOICES,)."""
+    account = book.accounts[seat]
+    buys = account.shares + account.open[0] < account.limit
+    sells = account.open[1] - account.shares < account.limit
+    mask[:] = 1
+    mask[LIMIT] = buys or sells
+    mask[POST] = mask[IOC] = mask[MARKET] = (buys or sells) and book.phase == CONTINUOUS
+    mask[CANCEL] = account.open[0] > 0 or account.open[1] > 0
+    mask[len(KINDS)], mask[len(KINDS) + 1] = buys or not sells, sells or not buys
 
 
 def flattened(mask: NDArray[np.uint8], choices: tuple[int, ...]) -> NDArray[np.uint8]:

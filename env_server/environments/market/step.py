@@ -21,7 +21,7 @@ from env_server.environments.market.state import AVERAGE, CHANGE, MEMORY
 BID, ASK = int(Lane.BID), int(Lane.ASK)
 AUCTION, CONTINUOUS, CLOSED = int(Phase.AUCTION), int(Phase.CONTINUOUS), int(Phase.CLOSED)
 RESTED, EXECUTED, CROSSED = int(Feed.RESTED), int(Feed.EXECUTED), int(Feed.CROSSED)
-BOUGHT, SEAT, CANCEL = int(Flow.BOUGHT), int(Style.SEAT), int(Kind.CANCEL)
+BOUGHT, SEAT, NOISE, CANCEL = int(Flow.BOUGHT), int(Style.SEAT), int(Style.NOISE), int(Kind.CANCEL)
 UNIT: Final = CASH
 FADING: Final = 0.98
 """What is left of an order flow after a step."""
@@ -44,17 +44,15 @@ def look(market: Any, agent: int) -> None:
     elif sight.bid and sight.ask:
         sight.mid = 0.5 * (sight.bid + sight.ask)
     sight.shares = book.accounts[agent].shares
-    count = 0
-    for place in range(OWN_ORDERS):
+    count, more = 0, True
+    for place in range(OWN_ORDERS):  # Without branches, which nothing could predict.
         id_ = trader.ids[place]
-        if id_ == 0:
-            break
+        more &= id_ != 0
         order = book.orders[id_ & (len(book.orders) - 1)]
-        if order.size and order.id == id_:
-            sight.id[count], sight.side[count] = id_, order.lane & 1
-            sight.price[count], sight.size[count] = order.price, order.size
-            trader.ids[count] = id_
-            count += 1
+        sight.id[count], sight.side[count] = id_, order.lane & 1
+        sight.price[count], sight.size[count] = order.price, order.size
+        trader.ids[count] = id_
+        count += more & (order.size != 0) & (order.id == id_)
     if count < OWN_ORDERS:
         trader.ids[count] = 0
     sight.count = count
@@ -67,9 +65,10 @@ def remember(market: Any, agent: int, id_: int) -> None:
     order = book.orders[id_ & (len(book.orders) - 1)]
     if order.size == 0 or order.id != id_:
         return
-    place = 0
-    while place < OWN_ORDERS and trader.ids[place]:
-        place += 1
+    place, more = 0, True
+    for at in range(OWN_ORDERS):
+        more &= trader.ids[at] != 0
+        place += more
     if place == OWN_ORDERS:
         slot = trader.ids[0] & (len(book.orders) - 1)
         if book.orders[slot].size and book.orders[slot].id == trader.ids[0]:
@@ -118,10 +117,32 @@ def arrive(market: Any) -> None:
 @inlined
 def shuffle(market: Any, key: np.uint64) -> None:
     """Draw the order of turns (Fisher and Yates)."""
-    turns = market.turns
-    for last in range(market.settings.agents - 1, 0, -1):
-        other = int(uniform(key, 2 + last) * (last + 1))
+    turns, others, agents = market.turns, market.others, market.settings.agents
+    for last in range(agents):  # All draws first, from 0 on although nobody needs that one: many are mixed at once.
+        others[last] = int(uniform(key, 2 + last) * (last + 1))
+    for last in range(agents - 1, 0, -1):
+        other = others[last]
         turns[last], turns[other] = turns[other], turns[last]
+
+
+@inlined
+def rouse(market: Any, key: np.uint64) -> int:
+    """Write who acts, in order of turns; returns how many. Only the past counts, so all are asked before anyone acts.
+
+    A noise trader whose messages are late looks in every step, so that what is gone by then is forgotten.
+    """
+    sight, agents, count = market.sight, market.settings.agents, 0
+    for agent in range(agents):
+        market.keys[agent] = keyed(key, agent)
+    for agent in range(agents):
+        trader, style = market.traders[agent], market.traders[agent].style
+        late = style == NOISE and market.delays[agent] > 0
+        market.awake[agent] = style == SEAT or late or wakes(sight, trader, market.keys[agent])
+    for place in range(agents):
+        agent = market.turns[place]
+        market.acting[count] = agent
+        count += market.awake[agent]
+    return count
 
 
 @inlined
@@ -132,15 +153,13 @@ def read_feed(market: Any) -> None:
     market.since = max(market.read, book.fed - len(book.feed))
     for number in range(market.since, book.fed):
         event = book.feed[number & (len(book.feed) - 1)]
-        if event.kind == EXECUTED:
-            market.volume += event.size
-            market.flow += event.size * (2 * event.lane - 1)
-            if keeps:
-                add_flow(market, 1 - event.lane, event.price, event.size)
-                add_flow(market, BOUGHT + event.lane, event.price, event.size)
-                add_flow(market, BOUGHT + 1 - event.lane, event.price, event.size)
-        elif event.kind == CROSSED:
-            market.volume += event.size
+        executed, crossed = event.kind == EXECUTED, event.kind == CROSSED
+        market.volume += event.size * (executed | crossed)
+        market.flow += event.size * (2 * event.lane - 1) * executed
+        if keeps and executed:
+            add_flow(market, 1 - event.lane, event.price, event.size)
+            add_flow(market, BOUGHT + event.lane, event.price, event.size)
+            add_flow(market, BOUGHT + 1 - event.lane, event.price, event.size)
         elif keeps and event.kind == RESTED and event.lane <= ASK:
             add_flow(market, event.lane, event.price, event.size)
     market.read = book.fed
@@ -220,21 +239,17 @@ def advance(market: Any, actions: Any, rewards: Any) -> None:
     sight.signal = market.worth
     arrive(market)
     shuffle(market, key)
-    for place in range(settings.agents):
-        agent = market.turns[place]
+    for place in range(rouse(market, key)):
+        agent = market.acting[place]
         trader = market.traders[agent]
+        look(market, agent)
         if trader.style == SEAT:
-            look(market, agent)
             if agent < settings.makers:
                 count = make_quotes(sight, trader, actions[agent], market.messages)
             else:
                 count = send_order(sight, actions[agent], market.messages)
         else:
-            own = keyed(key, agent)
-            if not wakes(sight, trader, own):
-                continue
-            look(market, agent)
-            count = decide(sight, trader, own, market.messages)
+            count = decide(sight, trader, market.keys[agent], market.messages)
         send(market, agent, count)
     turn_phase(market)
     look(market, 0)

@@ -1,4 +1,4 @@
-"""What agents, critics and the log are shown of a market: arrays, written by compiled code."""
+"""What agents and critics are shown of a market, and how compiled code writes it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from agora.market.draws import compiled, keyed, normal
 from agora.market.layout import OWN_ORDERS, WINDOW, Flow
 from env_server.environments.market.book.depth import levels
-from env_server.environments.market.book.queues import called, level_of
+from env_server.environments.market.book.queues import called, inlined, level_of
 from env_server.environments.market.book.records import CASH
 from env_server.environments.market.config import MarketConfig
+from env_server.environments.market.seats import write_orders_mask, write_quotes_mask
 from env_server.environments.market.step import CROSSED, EXECUTED, look
 
-Floats = NDArray[np.float32]
 Shapes = Mapping[str, tuple[int, ...]]
 
 UNIT: Final = 100.0
@@ -32,8 +31,11 @@ BOOK: Final = 32
 SIGNAL: Final = 2**20
 """Keys of a step's signals, from the first seat's on."""
 OWN: Final = 6
-TAPE: Final = 5
 MARKET: Final = 3
+PRICES: Final = ("price", "mid", "price_change_10", "sma_50", "spread")
+"""Leaves of one number."""
+LOGARITHMS: Final = np.log1p(np.arange(1_024)) / LOTS
+"""Of so many lots, as they are shown."""
 
 
 def observed(config: MarketConfig) -> Shapes:
@@ -54,11 +56,7 @@ def observed(config: MarketConfig) -> Shapes:
       ticks below the middle to 63 above.
     """
     shapes: dict[str, tuple[int, ...]] = {
-        "price": (),
-        "mid": (),
-        "price_change_10": (),
-        "sma_50": (),
-        "spread": (),
+        **dict.fromkeys(PRICES, ()),
         "market": (MARKET,),
         "own": (OWN,),
         "depth": (2, config.depth, 2),
@@ -86,22 +84,16 @@ def space_of(shapes: Shapes) -> spaces.Dict:
     return spaces.Dict({name: spaces.Box(-np.inf, np.inf, shape, np.float32) for name, shape in shapes.items()})
 
 
-def width(shapes: Shapes) -> int:
-    """Numbers in a row."""
-    return sum(math.prod(shape) for shape in shapes.values())
-
-
-def places(shapes: Shapes) -> dict[str, slice]:
-    """Where leaves lie in a row."""
-    widths = [math.prod(shape) for shape in shapes.values()]
-    ends = np.cumsum(widths).tolist()
-    return {name: slice(end - width, end) for name, end, width in zip(shapes, ends, widths, strict=True)}
-
-
 @compiled
 def shown(lots: float) -> float:
     """Lots as they are shown."""
     return math.log1p(lots) / LOTS
+
+
+@compiled
+def whole(lots: int) -> float:
+    """Whole lots as they are shown."""
+    return LOGARITHMS[lots] if lots < len(LOGARITHMS) else shown(lots)
 
 
 @compiled
@@ -123,95 +115,145 @@ def ahead(book: Any, id_: int) -> int:
     return lots
 
 
-@called
-def write_view(market: Any, seat: int, depth: int, row: Floats, prices: Any, sizes: Any) -> None:
-    """Write what a seat sees, float32 (width,), leaf after leaf; prices and sizes (depth,) are scratch."""
-    look(market, seat)
-    book, sight, settings = market.book, market.sight, market.settings
-    opening, mid, limit = settings.mean, sight.mid, float(book.accounts[seat].limit)
-    row[:] = 0.0
-    row[0] = (book.last - opening) / UNIT if book.last else 0.0
-    row[1] = (mid - opening) / UNIT
-    row[2] = 100.0 * sight.change
-    row[3] = (sight.average - opening) / UNIT
-    row[4] = (sight.ask - sight.bid) / NEAR if sight.bid and sight.ask else 0.0
-    at = TAPE
-    row[at] = sight.volatility / NEAR
-    row[at + 2] = 1.0 - market.step / settings.steps
-    own = at + MARKET
-    account = book.accounts[seat]
-    row[own] = account.shares / limit
-    row[own + 1], row[own + 2] = account.open[0] / limit, account.open[1] / limit
-    row[own + 3] = cash_of(account, settings.cash, limit)
-    row[own + 4], row[own + 5] = account.reason, account.rejected / 100.0
-    place = own + OWN
-    best = np.zeros(2)
-    for lane in range(2):
-        for level in range(levels(book, lane, prices, sizes)):
-            row[place + 2 * level] = (prices[level] - mid) / NEAR
-            row[place + 2 * level + 1] = shown(sizes[level])
-            if level == 0:
-                best[lane] = sizes[0]
-        place += 2 * depth
-    if best[0] + best[1] > 0.0:
-        row[at + 1] = (best[0] - best[1]) / (best[0] + best[1])
-    for order in range(sight.count):
-        at = place + 4 * order
-        row[at], row[at + 1] = 1.0 - 2.0 * sight.side[order], (sight.price[order] - mid) / NEAR
-        row[at + 2], row[at + 3] = sight.size[order] / 10.0, shown(ahead(book, sight.id[order]))
-    place += 4 * OWN_ORDERS
-    if settings.informed:
-        error = settings.signal_noise * normal(keyed(keyed(market.key, market.step), SIGNAL + seat), 0)
-        row[place] = (market.worth + error - opening) / UNIT
-        place += 1
-    if settings.shows_flow:
-        first = math.floor(mid) - WINDOW // 2
-        for kind in range(sight.flow.shape[0]):
-            for price in range(first, first + WINDOW):
-                row[place] = shown(sight.flow[kind, price & (WINDOW - 1)] / market.growth)
-                place += 1
+@inlined
+def write_own(market: Any, seat: int, own: Any, orders: Any) -> None:
+    """Write a seat's account, float32 (OWN,), and its orders, float32 (OWN_ORDERS, 4); it has looked."""
+    book, sight, account = market.book, market.sight, market.book.accounts[seat]
+    limit = float(account.limit)
+    own[0] = account.shares / limit
+    own[1], own[2] = account.open[0] / limit, account.open[1] / limit
+    own[3] = cash_of(account, market.settings.cash, limit)
+    own[4], own[5] = account.reason, account.rejected / 100.0
+    orders[:] = 0.0
+    for place in range(sight.count):
+        order = orders[place]
+        order[0], order[1] = 1.0 - 2.0 * sight.side[place], (sight.price[place] - sight.mid) / NEAR
+        order[2], order[3] = sight.size[place] / 10.0, whole(ahead(book, sight.id[place]))
 
 
-@called
-def write_state(market: Any, row: Floats) -> None:
-    """Write what critics see, float32 (width,), leaf after leaf."""
-    book, sight, settings = market.book, market.sight, market.settings
-    middle, place = math.floor(sight.mid), 0
-    for lane in range(2):
-        for price in range(middle - BOOK, middle + BOOK):
-            there = book.count[lane] > 0 and price >= book.base and price < book.base + book.levels.shape[1]
-            row[place] = shown(level_of(book, lane, price).total) if there else 0.0
-            place += 1
-    limit = float(book.accounts[0].limit)
-    for agent in range(settings.agents):
-        row[place] = book.accounts[agent].shares / limit
-        row[place + 1] = cash_of(book.accounts[agent], settings.cash, limit)
-        place += 2
-    row[place], row[place + 1] = (market.worth - settings.mean) / UNIT, (sight.mid - settings.mean) / UNIT
-    row[place + 2], row[place + 3] = sight.volatility / NEAR, 1.0 - market.step / settings.steps
+@inlined
+def signal_of(market: Any, seat: int) -> float:
+    """What a lot is worth, as a seat is told."""
+    settings = market.settings
+    error = settings.signal_noise * normal(keyed(keyed(market.key, market.step), SIGNAL + seat), 0)
+    return (market.worth + error - settings.mean) / UNIT
 
 
-@called
-def write_tape(market: Any, depth: Any, trades: Any, prices: Any, sizes: Any) -> None:
-    """Write what the log keeps of the book.
+@inlined
+def write_prices(market: Any, at: int, prices: Any) -> None:
+    """Write the leaves of one number, ``PRICES``, float32 (5, B), of market number ``at``."""
+    book, sight, opening = market.book, market.sight, market.settings.mean
+    prices[0, at] = (book.last - opening) / UNIT if book.last else 0.0
+    prices[1, at] = (sight.mid - opening) / UNIT
+    prices[2, at] = 100.0 * sight.change
+    prices[3, at] = (sight.average - opening) / UNIT
+    prices[4, at] = (sight.ask - sight.bid) / NEAR if sight.bid and sight.ask else 0.0
+
+
+@inlined
+def write_levels(market: Any, front: Any, found: Any, tape: Any, depth: Any, about: Any) -> None:
+    """Write the best levels.
 
     Args:
         market: one record.
-        depth: int32 (2, levels, 2), written: price and lots of bids and asks, zeros where there are none.
-        trades: int32 (most, 3), written: price, lots and side of the step's first trades; 1: the incoming order bought,
-            -1: it sold, 0: an uncross.
-        prices: int64 (levels,), scratch.
-        sizes: int64 (levels,), scratch.
+        front: int64 (2, 2, levels), prices and lots of bids and asks.
+        found: int64 (2,), how many levels there are.
+        tape: int32 (2, LOGGED_LEVELS, 2), written for the log.
+        depth: float32 (2, levels, 2), written for the seats.
+        about: float32 (MARKET,), written for the seats.
+    """
+    sight, settings = market.sight, market.settings
+    tape[:] = 0
+    depth[:] = 0.0
+    for lane in range(2):
+        for level in range(min(found[lane], tape.shape[1])):
+            tape[lane, level, 0], tape[lane, level, 1] = front[lane, 0, level], front[lane, 1, level]
+        for level in range(min(found[lane], depth.shape[1])):
+            depth[lane, level, 0] = (front[lane, 0, level] - sight.mid) / NEAR
+            depth[lane, level, 1] = whole(front[lane, 1, level])
+    bids = front[0, 1, 0] if found[0] else 0
+    asks = front[1, 1, 0] if found[1] else 0
+    about[0] = sight.volatility / NEAR
+    about[1] = (bids - asks) / (bids + asks) if bids + asks else 0.0
+    about[2] = 1.0 - market.step / settings.steps
+
+
+@called
+def write_flow(market: Any, flow: Any) -> None:
+    """Write recent order flow around the middle, float32 (4, WINDOW)."""
+    first = math.floor(market.sight.mid) - WINDOW // 2
+    for kind in range(flow.shape[0]):
+        for place in range(WINDOW):
+            flow[kind, place] = shown(market.sight.flow[kind, (first + place) & (WINDOW - 1)] / market.growth)
+
+
+@inlined
+def write_state(market: Any, around: Any, accounts: Any, known: Any) -> None:
+    """Write what critics see: the book, float32 (2, 2 BOOK), accounts (agents, 2) and numbers (4,)."""
+    book, sight, settings = market.book, market.sight, market.settings
+    first = math.floor(sight.mid) - BOOK
+    around[:] = 0.0
+    for lane in range(2):
+        for price in range(max(first, book.base), min(first + 2 * BOOK, book.base + book.levels.shape[1])):
+            lots = level_of(book, lane, price).total
+            if lots:
+                around[lane, price - first] = whole(lots)
+    limit = float(book.accounts[0].limit)
+    for agent in range(len(accounts)):
+        accounts[agent, 0] = book.accounts[agent].shares / limit
+        accounts[agent, 1] = cash_of(book.accounts[agent], settings.cash, limit)
+    known[0], known[1] = (market.worth - settings.mean) / UNIT, (sight.mid - settings.mean) / UNIT
+    known[2], known[3] = sight.volatility / NEAR, 1.0 - market.step / settings.steps
+
+
+@inlined
+def write_trades(market: Any, trades: Any) -> None:
+    """Write the step's first trades for the log.
+
+    Args:
+        market: one record.
+        trades: int32 (LOGGED_TRADES, 3), written: price, lots and side; 1: the incoming order bought, -1: it sold,
+            0: an uncross.
     """
     book, count = market.book, 0
-    depth[:] = 0
     trades[:] = 0
-    for lane in range(2):
-        for level in range(levels(book, lane, prices, sizes)):
-            depth[lane, level, 0], depth[lane, level, 1] = prices[level], sizes[level]
     for number in range(market.since, book.fed):
         event = book.feed[number & (len(book.feed) - 1)]
         if count < len(trades) and (event.kind == EXECUTED or event.kind == CROSSED):
             trades[count, 0], trades[count, 1] = event.price, event.size
             trades[count, 2] = 2 * event.lane - 1 if event.kind == EXECUTED else 0
             count += 1
+
+
+@called
+def show(market: Any, at: int, to: Any, front: Any, found: Any) -> None:
+    """Write what a market shows.
+
+    Args:
+        market: one record.
+        at: its number among the B markets.
+        to: ``Shown``, written.
+        front: int64 (2, 2, levels), scratch.
+        found: int64 (2,), scratch.
+    """
+    for seat in range(len(to.own)):
+        look(market, seat)
+        write_own(market, seat, to.own[seat, at], to.orders[seat, at])
+        if market.settings.informed:
+            to.signal[seat, at] = signal_of(market, seat)
+        if seat < len(to.makers):
+            write_quotes_mask(market.book, seat, to.makers[seat, at])
+        else:
+            write_orders_mask(market.book, seat, to.traders[seat - len(to.makers), at])
+        account = market.book.accounts[seat]
+        to.inventory[at, seat], to.equity[at, seat] = account.shares, market.equity[seat]
+    for lane in range(2):
+        found[lane] = levels(market.book, lane, front[lane, 0], front[lane, 1])
+    write_prices(market, at, to.prices)
+    write_levels(market, front, found, to.tape[at], to.depth[at], to.market[at])
+    if market.settings.shows_flow:
+        write_flow(market, to.flow[at])
+    write_state(market, to.book[at], to.accounts[at], to.known[at])
+    write_trades(market, to.trades[at])
+    to.mid[at], to.worth[at] = market.sight.mid, market.worth
+    to.volume[at], to.traded[at] = market.volume, market.flow
