@@ -62,7 +62,13 @@ def test_a_maker_in_a_seat_quotes_what_one_inside_does() -> None:
     assert abs(np.mean(ours[50:]) - np.mean(spreads[50:])) < 0.1
 
 
-@pytest.mark.parametrize("name", ["noise", "trend", "reversion", "fundamental", "zero", "book_reader"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("noise", "trend", "reversion", "fundamental", "zero", "book_reader"),
+        *("spoofer", "layering", "momentum_ignition", "stop_hunting"),
+    ],
+)
 def test_every_style_trades_in_a_seat(name: str) -> None:
     market = Market(MarketConfig(makers=0, traders=1, informed=True, flow=True, steps=400), 4)
     parameters = {"activity": "1", "threshold": "0"} if name in ("trend", "reversion", "fundamental") else {}
