@@ -40,10 +40,10 @@ def take(side: int, size: int, messages: Any, count: int) -> int:
 @compiled
 def exposed(sight: Any) -> bool:
     """Whether an own bid is at the front."""
+    found = False
     for place in range(sight.count):
-        if sight.side[place] == BUY and sight.price[place] == sight.bid:
-            return True
-    return False
+        found |= sight.side[place] == BUY and sight.price[place] == sight.bid
+    return found
 
 
 @compiled
@@ -70,8 +70,7 @@ def layers(sight: Any, number: int, size: int, messages: Any) -> int:
 
 @compiled
 def spoof(sight: Any, trader: Any, key: np.uint64, messages: Any, number: int) -> int:
-    """Collect lots for less than they are worth; then sell them for more, while large bids that are not meant to trade
-    make others bid more."""
+    """Collect lots for less than they are worth; then sell them for more, while large bids make others bid more."""
     size = lots(trader, uniform(key, 2)) if uniform(key, 1) < trader.take else 0
     worth, bids = value(sight, trader, key, 3), 0
     if early(sight, trader):

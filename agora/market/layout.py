@@ -67,9 +67,10 @@ SIGHT: Final = np.dtype(
     ]
 )
 """``step``: of the episode, from 1 on. ``bid``, ``ask``: best prices in ticks, 0: none. ``mid``: their middle, or the
-last one. ``change``: of the mid over ten steps, relative. ``average``: of the last fifty mids. ``volatility``: mean |change| of the mid per step of late, in
-ticks. ``signal``: what a lot is worth, in ticks, as the trader is told. ``shares``: its inventory. ``count`` own orders
-follow, oldest first: ``id``, ``side``, ``price``, ``size``. ``flow``: see ``Flow``."""
+last one. ``change``: of the mid over ten steps, relative. ``average``: of the last fifty mids. ``volatility``: mean
+|change| of the mid per step of late, in ticks. ``signal``: what a lot is worth, in ticks, as the trader is told.
+``shares``: its inventory. ``count`` own orders follow, oldest first: ``id``, ``side``, ``price``, ``size``. ``flow``:
+see ``Flow``."""
 
 TRADER: Final = np.dtype(
     [

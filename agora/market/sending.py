@@ -66,8 +66,7 @@ def passive_price(sight: Any, side: int, away: float) -> int:
 
 @compiled
 def clear(sight: Any, side: int, price: int, messages: Any, count: int) -> tuple[int, bool]:
-    """Cancel the own orders of a side but the first at a price; returns how many messages there are, and whether that
-    one is there."""
+    """Cancel the own orders of a side but the first at a price; returns how many messages, and whether it rests."""
     there = False
     for place in range(sight.count):
         if sight.side[place] == side:

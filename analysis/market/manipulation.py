@@ -1,4 +1,4 @@
-"""What a manipulator does to a market and to others: the same market, seed by seed, with it active and with it idle.
+"""What a manipulator does to a market and to others: the same market, seed by seed, with it active and without.
 
 Random numbers are keyed by market, step and agent, so what differs between the two is what the manipulator caused.
 """
@@ -17,32 +17,37 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Course:
-    """What happened in B markets over T steps, at the end of each.
+    """What happened in B markets over T steps, at the end of each, to parties of one or more agents.
 
     Attributes:
         mid: float64 (T, B), ticks.
         worth: float64 (T, B), of a lot, ticks.
-        cash: float64 (T, B, agents), less that of the start, ticks times lots.
-        shares: float64 (T, B, agents), lots.
         resting: float64 (T, B), lots of the manipulator's bids in the book.
+        cash: float64 (T, B, parties), less that of the start, ticks times lots.
+        shares: float64 (T, B, parties), lots.
     """
 
     mid: Floats
     worth: Floats
+    resting: Floats
     cash: Floats
     shares: Floats
-    resting: Floats
 
 
-def displacement(active: Course, idle: Course) -> Floats:
-    """Mean of the mid less the undisturbed one while bids of the manipulator rest, ticks (B,); NaN where none did."""
-    there = active.resting > 0.0
-    moved = np.where(there, active.mid - idle.mid, 0.0).sum(axis=0)
-    return np.asarray(np.divide(moved, there.sum(axis=0), out=np.full(moved.shape, np.nan), where=there.any(axis=0)))
+def displacement(active: Course, without: Course, when: NDArray[np.bool_]) -> Floats:
+    """Mean difference of two courses' mids, ticks (B,); NaN where there is no step to compare.
+
+    Args:
+        active: with the manipulation.
+        without: the same seeds.
+        when: (T, B), the steps that are compared.
+    """
+    moved, steps = np.where(when, active.mid - without.mid, 0.0).sum(axis=0), when.sum(axis=0)
+    return np.asarray(np.divide(moved, steps, out=np.full(moved.shape, np.nan), where=steps > 0))
 
 
 def profits(course: Course) -> Floats:
-    """What each agent gained by its trades, each marked to what a lot is worth in its step, ticks times lots (B, agents).
+    """What each party gained by its trades, each marked to what a lot is worth then, ticks times lots (B, parties).
 
     As everybody's trades sum to nothing, so do these, but for fees. Holding what rises or falls counts for nothing.
 

@@ -14,7 +14,8 @@ def course(mid: list[float], cash: list[float], shares: list[float], resting: li
     def both(first: list[float]) -> np.ndarray:
         return np.array([[[value, -value]] for value in first])
 
-    return Course(np.array(mid)[:, None], both(cash), both(shares), np.array(resting)[:, None])
+    worth = np.array([[100.0], [102.0], [101.0]])
+    return Course(np.array(mid)[:, None], worth, np.array(resting)[:, None], both(cash), both(shares))
 
 
 IDLE = course([100.0, 102.0, 101.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
@@ -22,16 +23,16 @@ IDLE = course([100.0, 102.0, 101.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0
 ACTIVE = course([100.0, 104.0, 105.0], [-202.0, -202.0, -98.0], [2.0, 2.0, 1.0], [0.0, 200.0, 150.0])
 
 
-def test_the_mid_is_compared_while_bids_rest() -> None:
-    assert displacement(ACTIVE, IDLE) == pytest.approx([((104 - 102) + (105 - 101)) / 2])
-    assert np.isnan(displacement(IDLE, IDLE)).all()
+def test_the_mid_is_compared_in_the_steps_that_are_asked_for() -> None:
+    assert displacement(ACTIVE, IDLE, ACTIVE.resting > 0.0) == pytest.approx([((104 - 102) + (105 - 101)) / 2])
+    assert np.isnan(displacement(ACTIVE, IDLE, IDLE.resting > 0.0)).all()
 
 
-def test_trades_are_marked_to_the_undisturbed_mid_of_their_step() -> None:
-    # Two lots bought for one tick more than they would have been worth, one sold for three more.
+def test_trades_are_marked_to_what_a_lot_is_worth_in_their_step() -> None:
+    # Two lots bought for one tick more than they were worth, one sold for three more.
     gained = 2 * (100 - 101) + (104 - 101)
-    assert profits(ACTIVE, IDLE.mid) == pytest.approx(np.array([[gained, -gained]]))
-    assert not profits(IDLE, IDLE.mid).any()
+    assert profits(ACTIVE) == pytest.approx(np.array([[gained, -gained]]))
+    assert not profits(IDLE).any()
 
 
 def test_an_interval_is_students() -> None:
