@@ -2,7 +2,8 @@
 
 A spoofer is also held beside itself making the same trades without its bid, which tells what the bid alone does. The
 markets of the spoofer are those of Wang and Wellman (2017) in kind: traders come rarely, see a noisy worth, and trade
-one lot. Settings were chosen on other seeds than the measured ones.
+one lot. Settings were chosen on other seeds than the measured ones. Where nobody reads the book the bid still buys a
+lot now and then, from who would have sold to somebody else: so ± 10 % of what the same trades bring counts as nothing.
 """
 
 from __future__ import annotations
@@ -37,21 +38,18 @@ class Target:
         words: to say so.
         least: the interval lies above.
         most: the interval lies below.
-        holds: a value that the interval has in it; NaN: any.
     """
 
     words: str
     least: float = -np.inf
     most: float = np.inf
-    holds: float = np.nan
 
     def met(self, low: float, high: float) -> bool:
         """Whether an interval is such."""
-        return self.least < low and high < self.most and not (self.holds < low or self.holds > high)
+        return self.least < low and high < self.most
 
 
 TOLD: Final = Target("told")
-NOTHING: Final = Target("≈ 0: holds 0", holds=0.0)
 
 
 @dataclass(frozen=True)
@@ -101,8 +99,8 @@ def run(quick: bool) -> list[Row]:
     """Play every scene; ``quick`` with four seeds, which judge nothing."""
     seeds = 4 if quick else SEEDS
     rows = [
-        *_spoofed("readers", AMONG_READERS, seeds, (Target("> 2", least=2.0), Target("> 0", least=0.0))),
-        *_spoofed("zero intelligence", AMONG_ZERO, seeds, (Target("within ± 0.5", -0.5, 0.5), NOTHING)),
+        *_spoofed("readers", AMONG_READERS, seeds, (Target("> 2", 2.0), Target("> 10", 10.0))),
+        *_spoofed("zero intelligence", AMONG_ZERO, seeds, (Target("± 0.5", -0.5, 0.5), Target("± 10", -10.0, 10.0))),
     ]
     for name, scene in SCENES.items():
         rows += _effects(name, scene.played(seeds), scene.played(seeds, activity=0.0))
@@ -112,15 +110,17 @@ def run(quick: bool) -> list[Row]:
 def _spoofed(name: str, scene: Scene, seeds: int, targets: tuple[Target, Target]) -> list[Row]:
     """What a spoofer's bid does, beside the same trades without it, and what the spoofer does, beside doing nothing."""
     active, plain = scene.played(seeds), scene.played(seeds, spoof=0)
-    gains = profits(active) - profits(plain)
+    without = profits(plain)
+    gains, usual = profits(active) - without, float(without[:, MANIPULATOR].mean())
     bought = np.diff(active.shares[:, :, MANIPULATOR], axis=0, prepend=0.0)
     early = 2 * (np.arange(1, scene.steps + 1) % scene.manipulator.period) < scene.manipulator.period
     return [
         _row(f"{name}: moved by the bid", displacement(active, plain, active.resting > 0.0), "ticks", targets[0]),
-        _row(f"{name}: gained by the bid", gains[:, MANIPULATOR], "ticks·lots", targets[1]),
+        _row(f"{name}: gained by the bid", 100 * gains[:, MANIPULATOR] / usual, "% of gained without it", targets[1]),
+        _row(f"{name}: gained by the bid", gains[:, MANIPULATOR], "ticks·lots"),
         _row(f"{name}: victims lost by the bid", -gains[:, VICTIMS], "ticks·lots"),
         _row(f"{name}: bought by the bid", np.maximum(bought[~early], 0.0).sum(axis=0), "lots"),
-        _row(f"{name}: gained without it", profits(plain)[:, MANIPULATOR], "ticks·lots"),
+        _row(f"{name}: gained without it", without[:, MANIPULATOR], "ticks·lots"),
         *_effects(f"spoofer, {name}", active, scene.played(seeds, activity=0.0)),
     ]
 
