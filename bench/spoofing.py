@@ -26,8 +26,8 @@ TITLE = "a spoofer moves book readers and gains from them, not from zero intelli
 SEEDS: Final = 20
 FIRST: Final = 1_001
 """The first seed."""
-SEAT, MANIPULATOR, VICTIMS, OTHERS = range(4)
-"""Parties: a maker's seat, which does nothing, comes first."""
+SEAT, MANIPULATOR, VICTIMS = range(3)
+"""Parties, before everybody else; the seat is a maker's and does nothing."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _spoofed(name: str, scene: Scene, seeds: int, targets: tuple[Target, Target]
     early = 2 * (np.arange(1, scene.steps + 1) % scene.manipulator.period) < scene.manipulator.period
     return [
         _row(f"{name}: moved by the bid", displacement(active, plain, active.resting > 0.0), "ticks", targets[0]),
-        _row(f"{name}: gained by the bid", 100 * gains[:, MANIPULATOR] / usual, "% of gained without it", targets[1]),
+        _row(f"{name}: gained by the bid, relative", 100 * gains[:, MANIPULATOR] / usual, "%", targets[1]),
         _row(f"{name}: gained by the bid", gains[:, MANIPULATOR], "ticks·lots"),
         _row(f"{name}: victims lost by the bid", -gains[:, VICTIMS], "ticks·lots"),
         _row(f"{name}: bought by the bid", np.maximum(bought[~early], 0.0).sum(axis=0), "lots"),

@@ -8,8 +8,8 @@
 ``market:fundamental``        takes what is cheaper or dearer than its ``signal``, which it must be shown
 ``market:zero``               asks for a random surplus over its ``signal``
 ``market:book_reader``        prices by the order ``flow`` of late, which it must be shown, and its ``signal``
-``market:spoofer``            manipulates, as do the others below; see ``agora/market/adversaries.py``
-``market:layering``           bids at several prices that are not meant to trade
+``market:spoofer``            collects what its ``signal`` says is cheap, then bids so that others pay more for it
+``market:layering``           the same with bids at several prices
 ``market:quote_stuffing``     floods the market with orders
 ``market:momentum_ignition``  buys so that others follow, and sells to them
 ``market:stop_hunting``       sells so that stops are triggered, and buys from them
@@ -258,6 +258,8 @@ _MORE: Final = {
     Style.FUNDAMENTAL: ("signal",),
     Style.ZERO_INTELLIGENCE: ("signal",),
     Style.BOOK_READER: ("signal", "flow"),
+    Style.SPOOFER: ("signal",),
+    Style.LAYERING: ("signal",),
 }
 SCRIPTS: Final[Mapping[str, type[Trader]]] = {
     "noise": Noise,

@@ -120,7 +120,7 @@ def hunt(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 
 
 # Not inlined: most markets have no adversary, and `decide` is compiled into every loop over traders.
-@njit(error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@njit(error_model="numpy", nogil=True)
 def manipulate(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     """What an adversary sends; see ``traders.decide``."""
     style = trader.style
