@@ -1,6 +1,5 @@
 """The scripted traders of an order-book market as policies: the behaviours that the environment itself runs.
 
-=========================  ====================================================================
 ``market:noise``           buys and sells at random
 ``market:trend``           follows the last ten steps
 ``market:reversion``       bets on a return to the mean of the last fifty
@@ -10,8 +9,25 @@
 ``market:poisson``         takes on a random side what lies within an exponential distance
 ``market:book_reader``     prices by the order ``flow`` of late, which it must be shown, and its ``signal``
 =========================  ====================================================================
+=======
+============================  =====================================================================
+``market:noise``              buys and sells at random
+``market:trend``              follows the last ten steps
+``market:reversion``          bets on a return to the mean of the last fifty
+``market:maker``              quotes both sides, in a maker's seat
+``market:fundamental``        takes what is cheaper or dearer than its ``signal``, which it must be shown
+``market:zero``               asks for a random surplus over its ``signal``
+``market:poisson``            takes on a random side what lies within an exponential distance
+``market:book_reader``        prices by the order ``flow`` of late, which it must be shown, and its ``signal``
+``market:spoofer``            collects what its ``signal`` says is cheap, then bids so that others pay more for it
+``market:layering``           the same with bids at several prices
+``market:quote_stuffing``     floods the market with orders
+``market:momentum_ignition``  buys so that others follow, and sells to them
+``market:stop_hunting``       sells so that stops are triggered, and buys from them
+============================  =====================================================================
 
-A seat takes fewer prices and sizes than a market: the nearest are chosen.
+A seat takes fewer prices and sizes than a market, and one order a step: the nearest are chosen, of the last order. What
+needs several large orders at once, as spoofing does, is weaker from a seat than inside.
 """
 
 from __future__ import annotations
@@ -43,7 +59,8 @@ from agora.market.choices import (
 )
 from agora.market.layout import SIGHT, TRADER, WINDOW, Style
 from agora.market.messages import MESSAGE, Kind
-from agora.market.traders import MOST_MESSAGES, decide, quotes, wakes
+from agora.market.sending import MOST_MESSAGES
+from agora.market.traders import decide, quotes, wakes
 from agora.sources import digest
 from agora.v1 import policy_pb2
 
@@ -69,8 +86,11 @@ class Trader:
     skew: float = 0.02
     holding: float = 200
     noise: float = 0.0
+    period: float = 200
+    spoof: float = 200
     opening: float = 10_000.0
     limit: float = 500
+    steps: float = 1_000
 
     style: ClassVar[Style] = Style.NOISE
     memory_bytes: ClassVar[int] = 0
@@ -102,6 +122,7 @@ class Trader:
         """What the environment's own traders see, SIGHT (n,), from what a seat is shown."""
         sights = np.zeros(rows, SIGHT)
         mid = np.rint(2.0 * (self.opening + UNIT * seen["mid"].astype(np.float64))) / 2.0
+        sights["step"] = 1 + np.rint(self.steps * (1.0 - seen["market"][:, 2]))
         sights["mid"], sights["average"] = mid, self.opening + UNIT * seen["sma_50"]
         sights["change"], sights["volatility"] = seen["price_change_10"] / 100.0, NEAR * seen["market"][:, 0]
         sights["shares"] = np.rint(self.limit * seen["own"][:, 0])
@@ -222,10 +243,42 @@ class BookReader(Trader):
     style = Style.BOOK_READER
 
 
+class Spoofer(Trader):
+    """Sells what it collected while a large bid, not meant to trade, makes others bid more."""
+
+    style = Style.SPOOFER
+
+
+class Layering(Trader):
+    """The same with bids at several prices."""
+
+    style = Style.LAYERING
+
+
+class Stuffing(Trader):
+    """Floods the market with orders."""
+
+    style = Style.QUOTE_STUFFING
+
+
+class Ignition(Trader):
+    """Buys so that others follow, and sells to them."""
+
+    style = Style.MOMENTUM_IGNITION
+
+
+class StopHunting(Trader):
+    """Sells so that stops are triggered, and buys from them."""
+
+    style = Style.STOP_HUNTING
+
+
 _MORE: Final = {
     Style.FUNDAMENTAL: ("signal",),
     Style.ZERO_INTELLIGENCE: ("signal",),
     Style.BOOK_READER: ("signal", "flow"),
+    Style.SPOOFER: ("signal",),
+    Style.LAYERING: ("signal",),
 }
 SCRIPTS: Final[Mapping[str, type[Trader]]] = {
     "noise": Noise,
@@ -236,6 +289,11 @@ SCRIPTS: Final[Mapping[str, type[Trader]]] = {
     "zero": Zero,
     "poisson": Poisson,
     "book_reader": BookReader,
+    "spoofer": Spoofer,
+    "layering": Layering,
+    "quote_stuffing": Stuffing,
+    "momentum_ignition": Ignition,
+    "stop_hunting": StopHunting,
 }
 
 

@@ -11,12 +11,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from agora.market.draws import compiled
+import numpy as np
+
+from agora.market.draws import compiled, normal
 from agora.market.layout import WINDOW, Flow
 
 BIDS, ASKS, BOUGHT, SOLD = int(Flow.BIDS), int(Flow.ASKS), int(Flow.BOUGHT), int(Flow.SOLD)
 REACH = WINDOW // 2 - 1
 """Ticks around the middle at which flow is believed to be of late."""
+
+
+@compiled
+def value(sight: Any, trader: Any, key: np.uint64, number: int) -> float:
+    """What the trader believes a lot is worth, in ticks."""
+    return sight.signal + trader.noise * normal(key, number)
 
 
 @compiled

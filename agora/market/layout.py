@@ -26,6 +26,15 @@ class Style(IntEnum):
     ZERO_INTELLIGENCE = 6
     BOOK_READER = 7
     POISSON = 8
+    SPOOFER = 9
+    """The first of those who manipulate, see ``adversaries``."""
+    LAYERING = 10
+    QUOTE_STUFFING = 11
+    MOMENTUM_IGNITION = 12
+    STOP_HUNTING = 13
+    """The last of them."""
+    PROTECTED = 14
+    """Holds stops, which somebody may hunt."""
 
 
 class Flow(IntEnum):
@@ -41,6 +50,7 @@ class Flow(IntEnum):
 
 SIGHT: Final = np.dtype(
     [
+        ("step", "i8"),
         ("bid", "i8"),
         ("ask", "i8"),
         ("mid", "f8"),
@@ -57,10 +67,11 @@ SIGHT: Final = np.dtype(
         ("flow", "f8", (len(Flow), WINDOW)),
     ]
 )
-"""``bid``, ``ask``: best prices in ticks, 0: none. ``mid``: their middle, or the last one. ``change``: of the mid over
-ten steps, relative. ``average``: of the last fifty mids. ``volatility``: mean |change| of the mid per step of late, in
-ticks. ``signal``: what a lot is worth, in ticks, as the trader is told. ``shares``: its inventory. ``count`` own orders
-follow, oldest first: ``id``, ``side``, ``price``, ``size``. ``flow``: see ``Flow``."""
+"""``step``: of the episode, from 1 on. ``bid``, ``ask``: best prices in ticks, 0: none. ``mid``: their middle, or the
+last one. ``change``: of the mid over ten steps, relative. ``average``: of the last fifty mids. ``volatility``: mean
+|change| of the mid per step of late, in ticks. ``signal``: what a lot is worth, in ticks, as the trader is told.
+``shares``: its inventory. ``count`` own orders follow, oldest first: ``id``, ``side``, ``price``, ``size``. ``flow``:
+see ``Flow``."""
 
 TRADER: Final = np.dtype(
     [
@@ -77,6 +88,8 @@ TRADER: Final = np.dtype(
         ("skew", "f8"),
         ("holding", "i8"),
         ("noise", "f8"),
+        ("period", "i8"),
+        ("spoof", "i8"),
         ("ids", "i8", (OWN_ORDERS,)),
     ]
 )

@@ -3,85 +3,35 @@
 The same functions move the traders inside an environment and the agent services that run them. Noise, trend, reversion
 and maker are those of the market brief; zero intelligence is Gode and Sunder's (1993) with a signal for a value, the
 book reader prices by belief (Gjerstad and Dickhaut 1998), see ``beliefs``, and Poisson takers are what a maker meets in
-Avellaneda and Stoikov's model (2008, "High-frequency trading in a limit order book").
+Avellaneda and Stoikov's model (2008, "High-frequency trading in a limit order book"). Those who manipulate are in
+``adversaries``.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from agora.market.beliefs import best_price
-from agora.market.draws import compiled, exponential, normal, uniform
+from agora.market.adversaries import manipulate
+from agora.market.beliefs import best_price, value
+from agora.market.draws import compiled, exponential, uniform
 from agora.market.layout import Style
 from agora.market.messages import Kind
+from agora.market.sending import BUY, LIMIT, SELL, add, drop, drop_all, lots, passive_price, quote, side_of
 
-MOST_MESSAGES: Final = 6
-"""That a trader sends in one step."""
-BUY, SELL = 0, 1
-
-LIMIT, IOC, MARKET, CANCEL = int(Kind.LIMIT), int(Kind.IOC), int(Kind.MARKET), int(Kind.CANCEL)
+IOC, MARKET, STOP = int(Kind.IOC), int(Kind.MARKET), int(Kind.STOP)
 NOISE, TREND, REVERSION = int(Style.NOISE), int(Style.TREND), int(Style.REVERSION)
 MAKER, FUNDAMENTAL = int(Style.MAKER), int(Style.FUNDAMENTAL)
 ZERO_INTELLIGENCE, BOOK_READER, POISSON = int(Style.ZERO_INTELLIGENCE), int(Style.BOOK_READER), int(Style.POISSON)
-
-
-@compiled
-def add(messages: Any, count: int, kind: int, side: int, price: int, size: int, order: int) -> int:
-    """Write a message behind the others; returns how many there are."""
-    message = messages[count]
-    message.kind, message.side, message.price, message.size, message.id = kind, side, price, size, order
-    return count + 1
-
-
-@compiled
-def drop(sight: Any, messages: Any, count: int, place: int) -> int:
-    """Cancel an own order."""
-    return add(messages, count, CANCEL, 0, 0, 0, sight.id[place])
-
-
-@compiled
-def drop_all(sight: Any, messages: Any, count: int) -> int:
-    """Cancel all own orders."""
-    for place in range(sight.count):
-        count = drop(sight, messages, count, place)
-    return count
-
-
-@compiled
-def lots(trader: Any, draw: float) -> int:
-    """A size between the trader's least and most."""
-    return trader.least + int(draw * (trader.most - trader.least + 1))
-
-
-@compiled
-def side_of(wanted: float, trader: Any, shares: int) -> int:
-    """The side of a wish to buy (> 0) or sell (< 0); -1: none, or the trader holds or owes too much already."""
-    if wanted > 0.0 and shares < trader.holding:
-        return BUY
-    if wanted < 0.0 and -shares < trader.holding:
-        return SELL
-    return -1
+SPOOFER, STOP_HUNTING, PROTECTED = int(Style.SPOOFER), int(Style.STOP_HUNTING), int(Style.PROTECTED)
 
 
 @compiled
 def unrest(sight: Any, trader: Any) -> float:
     """By how many times what the price did of late moves a trader; 1 at rest."""
     return 1.0 + float(trader.feedback * sight.volatility)
-
-
-@compiled
-def passive_price(sight: Any, side: int, away: float) -> int:
-    """A price so many ticks behind the best one of a side, and at most one before it; never one that trades."""
-    best, other, sign = (sight.ask, sight.bid, -1) if side else (sight.bid, sight.ask, 1)
-    if best == 0:
-        best = math.floor(sight.mid) + 1 if side else math.ceil(sight.mid) - 1
-    price = best + sign * (1 - int(away))
-    if other == 0 and side == BUY:
-        return price
-    return price if (other - price) * sign > 0 else other - sign
 
 
 @compiled
@@ -127,21 +77,6 @@ def follow(wanted: float, sight: Any, trader: Any, key: np.uint64, messages: Any
 
 
 @compiled
-def quote(sight: Any, trader: Any, side: int, price: int, size: int, messages: Any, count: int) -> int:
-    """Keep one order at a price: cancel others on the side, and send it unless it is there; at no price (< 1): none."""
-    there = False
-    for place in range(sight.count):
-        if sight.side[place] == side:
-            if sight.price[place] == price and not there:
-                there = True
-            else:
-                count = drop(sight, messages, count, place)
-    if there or price < 1 or side_of(0.5 - side, trader, sight.shares) != side:
-        return count
-    return add(messages, count, LIMIT, side, price, size, 0)
-
-
-@compiled
 def quotes(sight: Any, trader: Any) -> tuple[int, int]:
     """The bid and the ask of a maker: around the middle, leaning against the inventory, wider when prices move."""
     middle = sight.mid - trader.skew * sight.shares
@@ -159,12 +94,6 @@ def make(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     size = lots(trader, uniform(key, 1))
     count = quote(sight, trader, BUY, bid, size, messages, 0)
     return quote(sight, trader, SELL, ask, size, messages, count)
-
-
-@compiled
-def value(sight: Any, trader: Any, key: np.uint64, number: int) -> float:
-    """What the trader believes a lot is worth, in ticks."""
-    return sight.signal + trader.noise * normal(key, number)
 
 
 @compiled
@@ -224,6 +153,21 @@ def take_near(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 
 
 @compiled
+def protect(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
+    """Take a side at random, keep a stop against losses behind it, and leave after a while."""
+    if sight.shares == 0:
+        count, side = drop_all(sight, messages, 0), BUY if uniform(key, 1) < 0.5 else SELL
+        return add(messages, count, MARKET, side, 0, lots(trader, uniform(key, 2)), 0)
+    side, size = SELL if sight.shares > 0 else BUY, abs(sight.shares)
+    if uniform(key, 3) < trader.cancel:
+        return add(messages, drop_all(sight, messages, 0), MARKET, side, 0, size, 0)
+    if sight.count:
+        return 0
+    price = math.floor(sight.mid - trader.away) if side == SELL else math.ceil(sight.mid + trader.away)
+    return add(messages, 0, STOP, side, price, size, 0)
+
+
+@compiled
 def decide(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     """What a trader sends when it has woken.
 
@@ -239,10 +183,9 @@ def decide(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
     style = trader.style
     if style == NOISE:
         return noise(sight, trader, key, messages)
-    if style == TREND:
-        return follow(sight.change, sight, trader, key, messages)
-    if style == REVERSION:
-        return follow(sight.average / sight.mid - 1.0, sight, trader, key, messages)
+    if style in (TREND, REVERSION):
+        wanted = sight.change if style == TREND else sight.average / sight.mid - 1.0
+        return follow(wanted, sight, trader, key, messages)
     if style == MAKER:
         return make(sight, trader, key, messages)
     if style == FUNDAMENTAL:
@@ -253,4 +196,8 @@ def decide(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
         return read_book(sight, trader, key, messages)
     if style == POISSON:
         return take_near(sight, trader, key, messages)
+    if style == PROTECTED:
+        return protect(sight, trader, key, messages)
+    if SPOOFER <= style <= STOP_HUNTING:
+        return manipulate(sight, trader, key, messages)
     return 0

@@ -10,7 +10,7 @@ import pytest
 from agent_services.policies import load
 from agora.agents.policy import Batch, Draws, Source, Spaces
 from agora.errors import Refused
-from agora.market.choices import CANCEL, HOLD, MARKET, OFFSETS
+from agora.market.choices import CANCEL, HOLD, LIMIT, MARKET, OFFSETS, SIZES, STEPS
 from env_server.environments.market import Market, MarketConfig
 from env_server.environments.market.config import Crowd
 
@@ -62,7 +62,13 @@ def test_a_maker_in_a_seat_quotes_what_one_inside_does() -> None:
     assert abs(np.mean(ours[50:]) - np.mean(spreads[50:])) < 0.1
 
 
-@pytest.mark.parametrize("name", ["noise", "trend", "reversion", "fundamental", "zero", "book_reader"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("noise", "trend", "reversion", "fundamental", "zero", "book_reader"),
+        *("spoofer", "layering", "momentum_ignition", "stop_hunting"),
+    ],
+)
 def test_every_style_trades_in_a_seat(name: str) -> None:
     market = Market(MarketConfig(makers=0, traders=1, informed=True, flow=True, steps=400), 4)
     parameters = {"activity": "1", "threshold": "0"} if name in ("trend", "reversion", "fundamental") else {}
@@ -84,6 +90,24 @@ def test_a_follower_buys_what_rises_and_sells_what_falls() -> None:
 DRAWS = Draws(5, 0, 0, 0, COPIES)
 
 
+def test_a_spoofer_in_a_seat_collects_then_bids_behind_the_best_bid_then_sells() -> None:
+    market = Market(EMPTY.model_copy(update={"traders": 1, "informed": True}), 4)
+    spaces, decide = bound("spoofer", market, "trader_0", activity="1", take="1", least="2", most="2")
+    market.reset(0, COPIES)
+    quotes = [{"": np.zeros((4, 3), np.int64)}, {"": np.zeros((4, 4), np.int64)}]
+    seen = market.step(quotes).observations[1]  # the best bid is 9,999 and the best ask 10,001
+    shown = {leaf.path: seen[leaf.path].copy() for leaf in spaces.observation}
+    # Steps 1, 1, 151 and 151 of cycles of 200; worth 10,010, 10,001, 10,001 and 9,990; it holds 0, 0, 5 and 5 lots.
+    shown["market"][:, 2] = [1.0, 1.0, 0.85, 0.85]
+    shown["signal"][:] = [0.1, 0.01, 0.01, -0.1]
+    shown["own"][:, 0] = [0.0, 0.0, 0.01, 0.01]
+    batch = Batch([shown[leaf.path] for leaf in spaces.observation], [None], np.zeros((4, 0), np.uint8), DRAWS)
+    action = decide(batch).heads[0].action
+    assert action[:, 0].tolist() == [MARKET, HOLD, LIMIT, MARKET]
+    assert action[[0, 2, 3], 1].tolist() == [0, 0, 1]
+    assert STEPS[action[2, 2]] == 1 and SIZES[action[[0, 2, 3], 3]].tolist() == [2, 10, 2]
+
+
 def test_random_orders_are_cancelled_after_a_while() -> None:
     market = Market(EMPTY.model_copy(update={"makers": 0, "traders": 1}), 4)
     policy, acts = bound("noise", market, "trader_0", activity="0.5", take="0", cancel="1"), set()
@@ -100,6 +124,7 @@ def test_random_orders_are_cancelled_after_a_while() -> None:
     [
         ("fundamental", "trader_0", {}, "expected leaves .*'signal'"),
         ("book_reader", "trader_0", {"informed": True}, "expected leaves .*'flow'"),
+        ("spoofer", "trader_0", {}, "expected leaves .*'signal'"),
         ("maker", "trader_0", {}, r"expected choices \(8, 8, 4\), got \[\(6, 2, 7, 4\)\]"),
         ("noise", "maker_0", {}, r"expected choices \(6, 2, 7, 4\), got \[\(8, 8, 4\)\]"),
     ],

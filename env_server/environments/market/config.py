@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agora.market.layout import Style
+from agora.market.messages import MAX_SIZE
 from env_server.environments.base import EnvironmentConfig
 from env_server.environments.market.book.records import SelfTrade
 
@@ -28,7 +29,22 @@ class Part(BaseModel):
 class Crowd(Part):
     """Scripted traders of one style. Prices in ticks, sizes in lots, activity per step."""
 
-    style: Literal["noise", "trend", "reversion", "maker", "fundamental", "zero_intelligence", "book_reader", "poisson"]
+    style: Literal[
+        "noise",
+        "trend",
+        "reversion",
+        "maker",
+        "fundamental",
+        "zero_intelligence",
+        "book_reader",
+        "poisson",
+        "spoofer",
+        "layering",
+        "quote_stuffing",
+        "momentum_ignition",
+        "stop_hunting",
+        "protected",
+    ]
     count: Count = Field(1, description="how many of them")
     activity: Share = Field(0.6, description="probability of acting in a step")
     feedback: NotNegative = Field(
@@ -36,10 +52,14 @@ class Crowd(Part):
         description="growth with volatility, per tick: noise: of `away`, fundamental: of `activity`, "
         "maker: of the half spread, in ticks",
     )
-    cancel: Share = Field(0.2, description="noise: probability of cancelling the oldest order in a step")
-    take: Share = Field(0.2, description="noise: share of market orders")
+    cancel: Share = Field(
+        0.2, description="noise: probability of cancelling the oldest order in a step; protected: of leaving"
+    )
+    take: Share = Field(0.2, description="noise: share of market orders; spoofer, layering: steps with one")
     away: Positive = Field(
-        4.0, description="mean of: noise: distance behind the best price; zero intelligence: surplus; Poisson: reach"
+        4.0,
+        description="noise: mean distance behind the best price; zero intelligence: mean surplus; Poisson: mean reach; "
+        "quote stuffing: least distance behind the best price; protected, stop hunting: of stops",
     )
     least: int = Field(1, ge=1, description="smallest size")
     most: int = Field(9, ge=1, description="largest size")
@@ -50,6 +70,8 @@ class Crowd(Part):
     skew: NotNegative = Field(0.02, description="maker: ticks that quotes move per lot held")
     holding: int = Field(200, ge=0, description="lots beyond which nothing more is bought, or owed")
     noise: NotNegative = Field(5.0, description="standard deviation of errors about what a lot is worth")
+    period: int = Field(200, ge=2, description="adversaries: steps of a cycle, the first half of which prepares")
+    spoof: int = Field(200, ge=0, le=MAX_SIZE, description="spoofer, layering: lots of bids not meant to trade")
     latency: int = Field(0, ge=0, le=MOST_DELAY, description="steps until a message arrives")
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ from agora.market.choices import (
     STEPS,
 )
 from agora.market.draws import compiled
-from agora.market.traders import add, drop_all, quote
+from agora.market.sending import add, drop_all, quote
 from env_server.environments.market.book.records import Phase
 
 CONTINUOUS = int(Phase.CONTINUOUS)

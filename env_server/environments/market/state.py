@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agora.market.layout import SIGHT, TRADER, Style
 from agora.market.messages import MESSAGE
-from agora.market.traders import MOST_MESSAGES
+from agora.market.sending import MOST_MESSAGES
 from env_server.environments.market.book.records import CASH, RESULT, Phase, book_type
 from env_server.environments.market.config import MOST_DELAY, MarketConfig
 

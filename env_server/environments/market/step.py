@@ -233,6 +233,7 @@ def advance(market: Any, actions: Any, rewards: Any) -> None:
     """
     settings, sight = market.settings, market.sight
     market.step += 1
+    sight.step = market.step
     key = keyed(market.key, market.step)
     market.worth += settings.reversion * (settings.mean - market.worth)
     market.worth = max(1.0, market.worth + settings.volatility * normal(key, WORTH_DRAW))

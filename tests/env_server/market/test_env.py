@@ -209,7 +209,13 @@ def test_configurations_that_mean_nothing_are_refused(settings: dict[str, Any], 
         MarketConfig.model_validate(settings)
 
 
-@pytest.mark.parametrize("style", ["noise", "trend", "reversion", "fundamental", "zero_intelligence", "book_reader"])
+@pytest.mark.parametrize(
+    "style",
+    [
+        *("noise", "trend", "reversion", "fundamental", "zero_intelligence", "book_reader"),
+        *("spoofer", "layering", "momentum_ignition", "stop_hunting", "protected"),
+    ],
+)
 def test_every_style_trades(style: Any) -> None:
     crowd = (Crowd(style="noise", count=6), Crowd(style="maker", count=1, activity=1.0), Crowd(style=style, count=3))
     market = Market(MarketConfig(crowd=crowd, steps=400), 4)
