@@ -23,7 +23,9 @@ class AnswerReader:
 
     def __init__(self, ports: Sequence[AgentPort], rows: Sequence[int]) -> None:
         self._ports, self._rows = ports, rows
-        self._alike = _Alike(ports, rows[0]) if _are_alike(ports, rows) else None
+        self._groups = [
+            (places, _Alike([ports[place] for place in places], rows[places[0]])) for places in _groups(ports, rows)
+        ]
 
     def read(self, reply: pb.Decisions) -> list[Answer | Refused]:
         """One outcome for each agent.
@@ -31,14 +33,16 @@ class AnswerReader:
         Raises:
             Refused: it answers for another number of agents.
         """
-        messages = reply.agents
+        messages = list(reply.agents)
         if len(messages) != len(self._ports):
             expected, got = f"{len(self._ports)} answers", f"{len(messages)} answers"
             raise Refused(policy_pb2.REASON_SHAPE, "agents", expected, got)
-        if self._alike is not None and (answers := self._alike.read(messages)):
-            return answers
+        read: dict[int, Answer | Refused] = {}
+        for places, alike in self._groups:
+            read.update(zip(places, alike.read([messages[place] for place in places]), strict=False))
         return [
-            _outcome(port, message, rows) for port, message, rows in zip(self._ports, messages, self._rows, strict=True)
+            read[place] if place in read else _outcome(port, messages[place], self._rows[place])
+            for place, port in enumerate(self._ports)
         ]
 
 
@@ -49,18 +53,30 @@ def _outcome(port: AgentPort, message: pb.Actions, rows: int) -> Answer | Refuse
         return refused
 
 
-def _are_alike(ports: Sequence[AgentPort], rows: Sequence[int]) -> bool:
-    """Whether all answer with one tensor of one kind, and as many rows."""
-    if len(ports) < 2 or len(set(rows)) > 1 or any(len(port.action_leaves) != 1 for port in ports):
-        return False
-    first, *others = (port.action_leaves[0] for port in ports)
-    size = len(ports) * rows[0] * first.dtype.itemsize * int(np.prod(first.shape, dtype=np.int64))
-    return size <= _SMALL and all(_same(first, other) for other in others)
+def _groups(ports: Sequence[AgentPort], rows: Sequence[int]) -> list[list[int]]:
+    """Places of agents that answer with one tensor of one kind, and as many rows; only where they are several."""
+    groups: list[list[int]] = []
+    for place, port in enumerate(ports):
+        if len(port.action_leaves) != 1:
+            continue
+        for group in groups:
+            if rows[place] == rows[group[0]] and _same(port, ports[group[0]]):
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return [group for group in groups if len(group) > 1 and _small(ports[group[0]], len(group) * rows[group[0]])]
 
 
-def _same(one: Leaf, other: Leaf) -> bool:
-    kinds = [(leaf.path, leaf.dtype, leaf.shape) for leaf in (one, other)]
-    return kinds[0] == kinds[1] and np.array_equal(one.low, other.low) and np.array_equal(one.high, other.high)
+def _small(port: AgentPort, rows: int) -> bool:
+    leaf = port.action_leaves[0]
+    return rows * leaf.dtype.itemsize * int(np.prod(leaf.shape, dtype=np.int64)) <= _SMALL
+
+
+def _same(one: AgentPort, other: AgentPort) -> bool:
+    first, second = one.action_leaves[0], other.action_leaves[0]
+    kinds = [(leaf.path, leaf.dtype, leaf.shape) for leaf in (first, second)]
+    return kinds[0] == kinds[1] and np.array_equal(first.low, second.low) and np.array_equal(first.high, second.high)
 
 
 class _Alike:

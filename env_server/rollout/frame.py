@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agora.codec import to_tensor
 from agora.errors import Refused
 from agora.spaces import ordered
 from agora.v1 import agent_pb2 as pb, policy_pb2
@@ -54,10 +55,11 @@ class FramePart:
         Raises:
             Refused: the environment shows something else than its space says.
         """
-        more = self._rare(step, memory, steps)
-        length = self._length + len(more)
-        before = opening(pb.DecisionsRequest.AGENTS_FIELD_NUMBER, length) if more else self._opening
-        chunks += (before, self._head, more)
+        more = self._rare(memory, steps)
+        masks = self._masks(step)
+        length = self._length + len(more) + sum(map(len, masks))
+        before = opening(pb.DecisionsRequest.AGENTS_FIELD_NUMBER, length) if more or masks else self._opening
+        chunks += (before, self._head, more, *masks)
         seen = step.observations[self._port.index]
         for path, dtype, shape, leaf_opening in self._leaves:
             values = seen[path] if self._everyone else seen[path][self._rows]
@@ -67,19 +69,30 @@ class FramePart:
             chunks += (leaf_opening, np.ascontiguousarray(values).data)
         return len(before) + length
 
-    def _rare(self, step: Step, memory: Array | None, steps: Array | None) -> bytes:
+    def _masks(self, step: Step) -> list[Chunk]:
+        """The legal choices, where the game says them."""
+        chunks: list[Chunk] = []
+        if masks := step.action_masks.get(self._port.index):
+            for mask in ordered(masks, self._port.action_leaves):
+                values = np.ascontiguousarray(mask if self._everyone else mask[self._rows])
+                chunks += (_mask_opening(values.dtype, values.shape), values.data.cast("B"))
+        return chunks
+
+    def _rare(self, memory: Array | None, steps: Array | None) -> bytes:
         """The fields that most games and policies do without."""
-        masks = step.action_masks.get(self._port.index)
-        if not masks and memory is None and steps is None:
+        if memory is None and steps is None:
             return b""
         part = Part()
-        if masks:
-            part.action_mask.extend(to_tensor(v[self._rows]) for v in ordered(masks, self._port.action_leaves))
         if memory is not None:
             part.memory = memory.tobytes()
         if steps is not None:
             part.steps = steps.tobytes()
         return part.SerializeToString()
+
+
+@lru_cache(256)
+def _mask_opening(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    return tensor_opening(Part.ACTION_MASK_FIELD_NUMBER, dtype, shape)
 
 
 class Frame:

@@ -143,10 +143,12 @@ def test_memory_of_some_is_read():
     assert AnswerReader(ports, [5, 5, 5]).read(said)[1].memory.tolist() == [[2 * i, 2 * i + 1] for i in range(5)]
 
 
-def test_agents_that_differ_are_read_one_by_one():
+def test_agents_that_differ_are_read_beside_those_that_are_alike():
     ports = [port(0), port(1, done=spaces.Box(-9.0, 9.0, (2,), np.float32)), port(2)]
     said = wrong(lambda part: part.action[0].CopyFrom(to_tensor(np.full((5, 2), 8, np.float32))))
-    assert AnswerReader(ports, [5, 5, 5]).read(said)[1].action[""].max() == 8
+    together = AnswerReader(ports, [5, 5, 5]).read(said)
+    assert together[1].action[""].max() == 8
+    assert all(same(*pair) for pair in zip(together, one_by_one(ports, said), strict=True))
 
 
 def test_another_number_of_answers_is_refused():
