@@ -164,6 +164,30 @@ def test_orders_gather_before_the_opening() -> None:
     assert step.info["inventory"].tolist() == [[-10, 10]] and step.action_masks[1][""][0, MARKET]
 
 
+def test_who_holds_as_much_as_it_may_can_only_sell() -> None:
+    market = Market(EMPTY.model_copy(update={"position_limit": 10}), 1)
+    ten = SIZES.tolist().index(10)
+    market.reset(0, copies(0))
+    market.step(acts((0, 0, ten), (HOLD, 0, 0, 0)))
+    step = market.step(acts((0, 0, ten), (MARKET, 0, 0, ten)))
+    assert step.info["inventory"].tolist() == [[-10, 10]]
+    # The maker owes ten lots: bids, no asks but none at all, sizes.
+    assert step.action_masks[0][""][0].tolist() == [1] * 8 + [0] * 7 + [1] + [1] * 4
+    # The trader has no orders to cancel: acts, sides, steps, sizes.
+    assert step.action_masks[1][""][0].tolist() == [1, 1, 1, 1, 1, 0] + [0, 1] + [1] * 7 + [1] * 4
+
+
+def test_orders_at_one_price_are_one_level() -> None:
+    market = Market(EMPTY, 1)
+    market.reset(0, copies(0))
+    five, front, behind = SIZES.tolist().index(5), STEPS.tolist().index(0), STEPS.tolist().index(2)
+    market.step(acts((0, NO_QUOTE, five), (HOLD, 0, 0, 0)))
+    market.step(acts((0, NO_QUOTE, five), (LIMIT, 0, front, five)))
+    step = market.step(acts((0, NO_QUOTE, five), (LIMIT, 0, behind, five)))
+    assert step.info["depth"][0, 0, :3].tolist() == [[9_999, 10], [9_997, 5], [0, 0]]
+    assert not step.info["depth"][0, 1].any() and not step.observations[0]["depth"][0, 0, 2:].any()
+
+
 def test_messages_of_slow_agents_arrive_later() -> None:
     market = Market(EMPTY.model_copy(update={"latency": 2}), 1)
     market.reset(0, copies(0))
