@@ -46,8 +46,9 @@ def observed(config: MarketConfig) -> Shapes:
     * ``spread``: ticks / 10.
     * ``market`` (3,): volatility (mean |change| of the middle per step, ticks / 10), imbalance of the best sizes in
       [-1, 1], share of the episode that is left.
-    * ``own`` (6,): inventory, open bids, open asks (shares of the position limit), cash less that of the start (in 100
-      ticks times the position limit), reason of the last rejection (as in ``Reason``), rejections / 100.
+    * ``own`` (6,): inventory, open bids, open asks (shares of the position limit), gain (cash less that of the start, and
+      shares at the opening price, in 100 ticks times the position limit), reason of the last rejection (as in
+      ``Reason``), rejections / 100.
     * ``depth`` (2, depth, 2): bids, asks: distance from the middle in ticks / 10, ln(1 + lots) / 5.
     * ``orders`` (4, 4): own orders, oldest first: 1 bid or -1 ask, distance from the middle in ticks / 10, lots / 10,
       ln(1 + lots ahead of it) / 5.
@@ -73,7 +74,8 @@ def known(agents: int) -> Shapes:
     """What critics see: shapes of its leaves in the order of its row.
 
     * ``book`` (2, 64): ln(1 + lots) / 5 of bids and asks, from 32 ticks below the middle to 31 above.
-    * ``accounts`` (agents, 2): inventory / position limit, cash less that of the start, seats first.
+    * ``accounts`` (agents, 2), seats first: inventory and gain as x / (s + |x|), s a seat's position limit and 100 ticks
+      times that; a gain is cash less that of the start, and shares at the opening price.
     * ``market`` (4,): worth of a lot and middle, as (ticks - opening price) / 100, volatility, share that is left.
     """
     return {"book": (2, 2 * BOOK), "accounts": (agents, 2), "market": (4,)}
@@ -97,9 +99,15 @@ def whole(lots: int) -> float:
 
 
 @compiled
-def cash_of(account: Any, start: float, limit: float) -> float:
-    """Cash less that of the start, in 100 ticks times the position limit."""
-    return (account.cash / CASH - start) / (UNIT * limit)
+def gain(account: Any, settings: Any) -> float:
+    """Cash less that of the start, and shares at the opening price, in ticks times lots."""
+    return float(account.cash / CASH - settings.cash + account.shares * settings.mean)
+
+
+@compiled
+def squashed(value: float, scale: float) -> float:
+    """A number between -1 and 1."""
+    return value / (scale + abs(value))
 
 
 @compiled
@@ -122,7 +130,7 @@ def write_own(market: Any, seat: int, own: Any, orders: Any) -> None:
     limit = float(account.limit)
     own[0] = account.shares / limit
     own[1], own[2] = account.open[0] / limit, account.open[1] / limit
-    own[3] = cash_of(account, market.settings.cash, limit)
+    own[3] = gain(account, market.settings) / (UNIT * limit)
     own[4], own[5] = account.reason, account.rejected / 100.0
     orders[:] = 0.0
     for place in range(sight.count):
@@ -200,8 +208,9 @@ def write_state(market: Any, around: Any, accounts: Any, known: Any) -> None:
                 around[lane, price - first] = whole(lots)
     limit = float(book.accounts[0].limit)
     for agent in range(len(accounts)):
-        accounts[agent, 0] = book.accounts[agent].shares / limit
-        accounts[agent, 1] = cash_of(book.accounts[agent], settings.cash, limit)
+        account = book.accounts[agent]
+        accounts[agent, 0] = squashed(account.shares, limit)
+        accounts[agent, 1] = squashed(gain(account, settings), UNIT * limit)
     known[0], known[1] = (market.worth - settings.mean) / UNIT, (sight.mid - settings.mean) / UNIT
     known[2], known[3] = sight.volatility / NEAR, 1.0 - market.step / settings.steps
 
