@@ -195,6 +195,19 @@ def test_messages_of_slow_agents_arrive_later() -> None:
     assert there == [False, False, True, True]
 
 
+def test_a_gain_counts_shares_at_the_opening_price() -> None:
+    market = Market(EMPTY.model_copy(update={"position_limit": 5}), 1)
+    market.reset(0, copies(0))
+    market.step(acts((0, NO_QUOTE, 0), (HOLD, 0, 0, 0)))
+    step = market.step(acts((0, NO_QUOTE, 0), (MARKET, 1, 0, 0)))
+    # The maker bought a lot at 9,999, a tick below the opening price.
+    own = [seen["own"][0] for seen in step.observations]
+    assert (own[0][0], own[1][0]) == pytest.approx((0.2, -0.2))
+    assert (own[0][3], own[1][3]) == pytest.approx((1 / 500, -1 / 500))
+    accounts = step.state["accounts"][0]
+    assert accounts[0] == pytest.approx([1 / 6, 1 / 501]) and accounts[1] == pytest.approx([-1 / 6, -1 / 501])
+
+
 def test_a_rejection_is_seen_with_its_reason() -> None:
     market = Market(EMPTY.model_copy(update={"position_limit": 5}), 1)
     market.reset(0, copies(0))
