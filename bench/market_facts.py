@@ -20,7 +20,7 @@ from env_server.environments.market import Market, MarketConfig
 
 TITLE = "the default market has the stylised facts of real ones"
 
-STEPS: Final = 50_000
+STEPS: Final = 100_000
 SEED: Final = 2001
 """Of the whole run, whose copies have random numbers of their own; the crowd was not chosen on it."""
 FACTS, SHARE = 11, 95.0

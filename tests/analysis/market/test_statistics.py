@@ -42,6 +42,18 @@ def test_autocorrelation_of_a_first_order_process_is_a_power() -> None:
     assert of.ljung_box(series, 10) < 1e-6 < of.ljung_box(noise, 10)
 
 
+def test_clustered_volatility_is_no_autocorrelation() -> None:
+    def rejects(series: np.ndarray) -> bool:
+        return of.ljung_box(series, 5) < 0.05
+
+    noise, clustered = DRAWS.standard_normal((400, 1_000)), np.zeros((400, 1_000))
+    for step in range(1, 1_000):
+        clustered[:, step] = np.sqrt(0.5 + 0.5 * clustered[:, step - 1] ** 2) * noise[:, step]
+    # A test at 5 % rejects 20 of 400 series by chance (standard deviation 4.4), whatever their variances do.
+    assert 5 <= sum(map(rejects, noise)) <= 38
+    assert 5 <= sum(map(rejects, clustered)) <= 38
+
+
 def test_tails() -> None:
     assert of.excess_kurtosis(DRAWS.laplace(size=COUNT)) == pytest.approx(3.0, abs=0.3)
     assert of.excess_kurtosis(np.ones(9)) == 0.0
