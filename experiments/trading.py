@@ -10,15 +10,18 @@ from typing import Final
 from scipy import stats
 
 from analysis.market.making import Making, best_return
+from deploy.experiment import Experiment
 from experiments.playing import Table
 from experiments.running import FINAL_EPISODES, came_from, load_experiment
 from experiments.stored import RESULTS, Matches, Training, fingerprint, read_matches, write
+from trainer.settings import EvaluationGame
 
 GROUP, LIMIT = "market", "limit"
 LEARNED: Final = ("maker_idqn", "maker_maddpg", "maker_mappo", "maker_ippo")
 SEAT: Final = "maker_0"
-DEFAULT: Final = "market:maker"
-SETTINGS: Final = tuple(f"{DEFAULT} half_spread={half} skew={skew}" for half in (1, 2, 4, 8) for skew in (0.02, 0.2))
+SCRIPT: Final = "market:maker limit=50"
+"""The scripted maker with its own settings; ``limit`` tells it the seat's position limit."""
+SETTINGS: Final = tuple(f"{SCRIPT} half_spread={half} skew={skew}" for half in (4, 8, 12, 16) for skew in (0.02, 0.2))
 SCRIPTED: Final = "scripted_makers"
 """Name of the stored matches."""
 COMMAND: Final = f"python -m experiments {GROUP}"
@@ -30,10 +33,10 @@ def play_scripted(*, again: bool) -> Matches:
     kept, configuration = read_matches(SCRIPTED), fingerprint(experiment)
     if kept is not None and kept.configuration == configuration and not again:
         return kept
-    began, game = time.monotonic(), experiment.environment
+    began, game = time.monotonic(), judged(experiment)
     with Table() as table:
         played = []
-        for policy in (DEFAULT, *SETTINGS, "scripted:random"):
+        for policy in (SCRIPT, *SETTINGS, "scripted:random"):
             print(f"{game.name}: {policy}", flush=True)
             played.append(table.play(game.name, game.config, {SEAT: policy}, FINAL_EPISODES))
     provenance = came_from(COMMAND, began)
@@ -42,9 +45,21 @@ def play_scripted(*, again: bool) -> Matches:
     return matches
 
 
+def judged(experiment: Experiment) -> EvaluationGame:
+    """The game on which a learned maker's profit is told.
+
+    Raises:
+        ValueError: the experiment names none.
+    """
+    game = experiment.training.evaluation.environment
+    if game is None:
+        raise ValueError("training.evaluation.environment: expected a game without the inventory penalty, got none")
+    return game
+
+
 def scripted_profit(matches: Matches) -> float:
     """What the scripted maker earns with its own settings."""
-    return next(match.mean for match in matches.matches if match.players[SEAT] == DEFAULT)
+    return next(match.mean for match in matches.matches if match.players[SEAT] == SCRIPT)
 
 
 def best_scripted_profit(matches: Matches) -> float:

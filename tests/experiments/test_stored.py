@@ -75,8 +75,11 @@ def test_market_makers_learn_one_game_that_the_scripted_ones_play_too():
         experiment = load(running.experiment_file(trading.GROUP, name))
         settings = experiment.training
         ALGORITHMS[settings.algorithm].Config(**settings.learner)
-        assert name == f"maker_{settings.algorithm}" and settings.evaluation.environment is None
-        games.append({key: value for key, value in experiment.environment.config.items() if key != "flat"})
+        assert name == f"maker_{settings.algorithm}"
+        config = trading.judged(experiment).config
+        learned = {key: value for key, value in experiment.environment.config.items() if key != "inventory_penalty"}
+        assert learned == config and config["position_limit"] == 50 and "limit=50" in trading.SCRIPT
+        games.append({key: value for key, value in config.items() if key != "flat"})
     assert games == games[:1] * len(games)
     limit = load(running.experiment_file(trading.GROUP, trading.LIMIT))
     assert Making.of(limit.environment.config).limit == 10
@@ -120,7 +123,7 @@ def test_tables(results):
 def test_makers_are_told_by_what_they_earn_more_than_the_scripted_one(results):
     earned = [12.0, 14.0, 13.0, 15.0, 11.0]
     keep(*(training("market", "maker_ippo", seed, profit) for seed, profit in enumerate(earned)))
-    policies = [("market:maker", 3.0), ("market:maker half_spread=4", 5.0), ("scripted:random", -80.0)]
+    policies = [(trading.SCRIPT, 3.0), (f"{trading.SCRIPT} half_spread=4", 5.0), ("scripted:random", -80.0)]
     found = [played(profit, players={"maker_0": policy}) for policy, profit in policies]
     scripted = stored.Matches(title="t", provenance=PROVENANCE, matches=found)
     stored.write(results / f"{trading.SCRIPTED}.json", scripted)
@@ -129,7 +132,7 @@ def test_makers_are_told_by_what_they_earn_more_than_the_scripted_one(results):
     assert trading.scripted_profit(scripted) == 3.0 and trading.best_scripted_profit(scripted) == 5.0
     text = page()
     assert "11.00 ± 0.10 | **10.0 ± 2.0** | 10.0 min |" in text
-    assert "| `market:maker half_spread=4` | 5.00 ± 0.10 |" in text
+    assert "| `market:maker limit=50 half_spread=4` | 5.00 ± 0.10 |" in text
 
 
 def test_a_matrix_has_teams_down_and_adversaries_across(results):
