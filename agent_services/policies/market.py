@@ -168,8 +168,8 @@ def _sent(sights: NDArray[Any], trader: NDArray[Any], keys: NDArray[np.uint64]) 
     # A seat's prices do not reach far beyond the best one, so what would trade at once is sent as a market order.
     buys = (sights["ask"] > 0) & (last["price"] >= sights["ask"])
     taken = np.where(np.where(side == 0, buys, last["price"] <= sights["bid"]), MARKET, HOLD)
-    kinds = {Kind.LIMIT: LIMIT, Kind.MARKET: MARKET, Kind.IOC: taken}
-    act = np.select([counts == 0, *(last["kind"] == kind for kind in kinds)], [HOLD, *kinds.values()], CANCEL)
+    act = np.select([last["kind"] == Kind.LIMIT, last["kind"] == Kind.MARKET], [LIMIT, MARKET], CANCEL)
+    act = np.where(counts == 0, HOLD, np.where(last["kind"] == Kind.IOC, taken, act))
     nearest = np.where(side == 0, np.ceil(sights["mid"]) - 1, np.floor(sights["mid"]) + 1)
     best = np.where(side == 0, sights["bid"], sights["ask"])
     front = np.where(best > 0, best, nearest)

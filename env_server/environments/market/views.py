@@ -46,8 +46,8 @@ def observed(config: MarketConfig) -> Shapes:
     * ``spread``: ticks / 10.
     * ``market`` (3,): volatility (mean |change| of the middle per step, ticks / 10), imbalance of the best sizes in
       [-1, 1], share of the episode that is left.
-    * ``own`` (6,): inventory, open bids, open asks (shares of the position limit), gain (cash less that of the start, and
-      shares at the opening price, in 100 ticks times the position limit), reason of the last rejection (as in
+    * ``own`` (6,): inventory, open bids, open asks (shares of the position limit), gain (cash less that of the start,
+      and shares at the opening price, in 100 ticks times the position limit), reason of the last rejection (as in
       ``Reason``), rejections / 100.
     * ``depth`` (2, depth, 2): bids, asks: distance from the middle in ticks / 10, ln(1 + lots) / 5.
     * ``orders`` (4, 4): own orders, oldest first: 1 bid or -1 ask, distance from the middle in ticks / 10, lots / 10,
@@ -74,8 +74,8 @@ def known(agents: int) -> Shapes:
     """What critics see: shapes of its leaves in the order of its row.
 
     * ``book`` (2, 64): ln(1 + lots) / 5 of bids and asks, from 32 ticks below the middle to 31 above.
-    * ``accounts`` (agents, 2), seats first: inventory and gain as x / (s + |x|), s a seat's position limit and 100 ticks
-      times that; a gain is cash less that of the start, and shares at the opening price.
+    * ``accounts`` (agents, 2), seats first: inventory and gain as x / (s + |x|), s a seat's position limit and 100
+      ticks times that; a gain is cash less that of the start, and shares at the opening price.
     * ``market`` (4,): worth of a lot and middle, as (ticks - opening price) / 100, volatility, share that is left.
     """
     return {"book": (2, 2 * BOOK), "accounts": (agents, 2), "market": (4,)}
