@@ -7,6 +7,8 @@ import pytest
 from bench.spoofing import MANIPULATOR, Scene, Target
 from env_server.environments.market.config import Crowd, Worth
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 SCENE = Scene(
     Crowd(style="spoofer", activity=1.0, least=1, most=1, holding=4, period=200, noise=0.0, take=1.0),
     Crowd(style="zero_intelligence", count=20, activity=0.1),

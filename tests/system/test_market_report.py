@@ -12,6 +12,8 @@ from playwright.sync_api import sync_playwright
 from bench.processes import ROOT
 from tests.trainer.report.test_page import CHROMIUM, FLAGS, figures
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 EXPERIMENT = {
     "environment": {"name": "market", "config": {"traders": 1, "steps": 60}},
     "training": {

@@ -10,6 +10,8 @@ import pytest
 
 from bench.processes import ROOT
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 SMALL = (
     "environment.config.steps=100",
     "training.num_envs=4",
@@ -23,7 +25,7 @@ SCRIPTED_RIVAL = "agents.overrides={maker_1: {policy: 'market:maker', parameters
 
 def agora(*words):
     return subprocess.run(
-        [sys.executable, "-m", "deploy.cli", *words], cwd=ROOT, capture_output=True, text=True, timeout=110
+        [sys.executable, "-m", "deploy.cli", *words], cwd=ROOT, capture_output=True, text=True, timeout=240
     )
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from analysis.market.manipulation import Course, displacement, interval, profits
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 
 def course(mid: list[float], cash: list[float], shares: list[float], resting: list[float]) -> Course:
     """One market with two agents, the second of whom trades against the first."""

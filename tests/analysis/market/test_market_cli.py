@@ -18,6 +18,8 @@ from analysis.market.episodes import NoMarketError, episodes, newest
 from analysis.market.measures import MEASURES
 from bench.processes import ROOT
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 

@@ -13,6 +13,8 @@ from analysis.market.report.episode import MOST_LINES, inventories, prices, prof
 from analysis.market.report.returns import distribution, memory
 from analysis.market.report.section import section
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 
 def episode(mid, volume=None, inventory=None, equity=None, agents=("maker_0",)):
     """An episode without a book; what is not given is 0."""

@@ -12,6 +12,8 @@ from env_server.environments.market import Market, MarketConfig
 from env_server.environments.market.book.records import CASH
 from env_server.environments.market.config import Crowd
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 EMPTY = MarketConfig(makers=1, traders=1, crowd=(), steps=20, worth={"volatility": 0.0})
 BUSY = MarketConfig(makers=1, traders=1, steps=200)
 

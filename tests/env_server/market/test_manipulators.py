@@ -12,6 +12,8 @@ from env_server.environments.market import Market, MarketConfig
 from env_server.environments.market.book.records import CASH, Feed
 from env_server.environments.market.config import Crowd, Worth
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 COPIES = np.arange(4, dtype=np.uint32)
 IDLE = [{"": np.tile([NO_QUOTE, NO_QUOTE, 0], (len(COPIES), 1))}]
 MANIPULATOR = 1

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from agora.market.choices import NO_QUOTE, OFFSETS
 from env_server.environments.market import Market, MarketConfig
+
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
 
 COPIES, STEPS = 4_000, 40
 ACTIVITY, REACH = 0.6, 6.0

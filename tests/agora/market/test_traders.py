@@ -10,7 +10,8 @@ import pytest
 
 from agora.market.layout import SIGHT, TRADER, Style
 from agora.market.messages import MESSAGE, Kind
-from agora.market.traders import BUY, MOST_MESSAGES, SELL, decide
+from agora.market.sending import BUY, MOST_MESSAGES, SELL
+from agora.market.traders import decide
 
 COUNT = 20_000
 
