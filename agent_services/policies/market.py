@@ -1,15 +1,5 @@
 """The scripted traders of an order-book market as policies: the behaviours that the environment itself runs.
 
-``market:noise``           buys and sells at random
-``market:trend``           follows the last ten steps
-``market:reversion``       bets on a return to the mean of the last fifty
-``market:maker``           quotes both sides, in a maker's seat
-``market:fundamental``     takes what is cheaper or dearer than its ``signal``, which it must be shown
-``market:zero``            asks for a random surplus over its ``signal``
-``market:poisson``         takes on a random side what lies within an exponential distance
-``market:book_reader``     prices by the order ``flow`` of late, which it must be shown, and its ``signal``
-=========================  ====================================================================
-=======
 ============================  =====================================================================
 ``market:noise``              buys and sells at random
 ``market:trend``              follows the last ten steps
