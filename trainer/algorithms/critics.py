@@ -51,9 +51,7 @@ class JointCritics:
     def __init__(self, game: Game, members: list[int], config: DeterministicConfig, draws: torch.Generator) -> None:
         n, seen, done = game.size, game.observation_width, game.action_width
         width = n * (seen + done) + (game.state_width if config.state else 0)
-        self.networks = Networks(
-            len(set(members)), (width, *config.critic_hidden, 1), config.activation, draws, 1.0, members
-        )
+        self.networks = _networks(width, members, config, draws)
         self._rows = _rows(own_first(members), seen, done, width)
         self._members, self._agents = self.networks.members[:, None], torch.arange(n)[:, None]
         self._own = torch.stack([n * seen + i * done + torch.arange(done) for i in range(n)])
@@ -91,9 +89,7 @@ class OwnCritics:
         if config.state:
             raise ValueError("state: expected false for critics of a single agent's observation, got true")
         width = game.observation_width + game.action_width
-        self.networks = Networks(
-            len(set(members)), (width, *config.critic_hidden, 1), config.activation, draws, 1.0, members
-        )
+        self.networks = _networks(width, members, config, draws)
 
     def values(self, networks: Networks, observations: Tensor, actions: Tensor, state: Tensor) -> Tensor:
         """See ``Critics``."""
