@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from agora.market.choices import NO_QUOTE, OFFSETS, SIZES
 from analysis.market.facts import Fact, Tape, facts
 from analysis.market.quality import pricing_error
+from analysis.market.statistics import impact_exponent
 from bench.report import Row
 from env_server.environments.market import Market, MarketConfig
 
@@ -78,6 +79,7 @@ def run(quick: bool) -> list[Row]:
     return [
         Row(f"seeds with at least {FACTS} of 12 facts", [enough], "%", f">= {SHARE:g}", enough >= SHARE),
         *(_share(list(same)) for same in zip(*found, strict=True)),
+        _aggregated(played.tapes),
         *_sense(played, play(seeds, QUOTES)),
         *(Row(f"ABIDES rmsc04: {name}", values, "", "published, not run", True) for name, values in ABIDES.items()),
     ]
@@ -87,6 +89,19 @@ def _share(same: list[Fact]) -> Row:
     """Seeds in which one fact holds."""
     share = 100.0 * float(np.mean([fact.holds for fact in same]))
     return Row(f"{same[0].name}: {same[0].wanted}", [share], "%", "for information", True)
+
+
+def _aggregated(tapes: list[Tape]) -> Row:
+    """The exponent of impact where flow is that of many orders."""
+    exponents = [impact_exponent(*_windows(tape, 10)) for tape in tapes]
+    return Row("exponent of impact over ten steps", [float(np.nanmedian(exponents))], "", "for information", True)
+
+
+def _windows(tape: Tape, length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Flow and move of windows of so many steps."""
+    count = (len(tape.mid) - 1) // length
+    flow = tape.flow[1 : count * length + 1].reshape(count, length).sum(axis=1)
+    return flow, np.diff(tape.mid[: count * length + 1 : length])
 
 
 def _sense(idle: Played, quoting: Played) -> list[Row]:

@@ -11,7 +11,7 @@ from agora.market.messages import Kind
 MOST_MESSAGES: Final = 6
 """That a trader sends in one step."""
 BUY, SELL = 0, 1
-LIMIT, CANCEL = int(Kind.LIMIT), int(Kind.CANCEL)
+LIMIT, IOC, CANCEL = int(Kind.LIMIT), int(Kind.IOC), int(Kind.CANCEL)
 
 
 @compiled
@@ -20,6 +20,17 @@ def add(messages: Any, count: int, kind: int, side: int, price: int, size: int, 
     message = messages[count]
     message.kind, message.side, message.price, message.size, message.id = kind, side, price, size, order
     return count + 1
+
+
+@compiled
+def take(sight: Any, side: int, size: int, messages: Any, count: int) -> int:
+    """Trade at the best price of the other side, up to a size; what is not there is left.
+
+    Market orders seldom ask for more than the best price has. So a large one meets a deep book, and impact is concave
+    (Farmer et al. 2004, "What really causes large price changes?").
+    """
+    price = sight.bid if side else sight.ask
+    return add(messages, count, IOC, side, price, size, 0) if price else count
 
 
 @compiled

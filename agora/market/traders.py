@@ -19,7 +19,7 @@ from agora.market.beliefs import best_price, value
 from agora.market.draws import compiled, exponential, uniform
 from agora.market.layout import Style
 from agora.market.messages import Kind
-from agora.market.sending import BUY, LIMIT, SELL, add, drop, drop_all, lots, passive_price, quote, side_of
+from agora.market.sending import BUY, LIMIT, SELL, add, drop, drop_all, lots, passive_price, quote, side_of, take
 
 IOC, MARKET, STOP = int(Kind.IOC), int(Kind.MARKET), int(Kind.STOP)
 NOISE, TREND, REVERSION = int(Style.NOISE), int(Style.TREND), int(Style.REVERSION)
@@ -60,7 +60,7 @@ def noise(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
         return count
     size = lots(trader, uniform(key, 2))
     if uniform(key, 3) < trader.take:
-        return add(messages, count, MARKET, side, 0, size, 0)
+        return take(sight, side, size, messages, count)
     price = passive_price(sight, side, exponential(key, 4, trader.away * unrest(sight, trader)))
     return add(messages, count, LIMIT, side, price, size, 0)
 
@@ -73,7 +73,7 @@ def follow(wanted: float, sight: Any, trader: Any, key: np.uint64, messages: Any
     side = side_of(wanted, trader, sight.shares)
     if side < 0:
         return 0
-    return add(messages, 0, MARKET, side, 0, lots(trader, uniform(key, 1)), 0)
+    return take(sight, side, lots(trader, uniform(key, 1)), messages, 0)
 
 
 @compiled
@@ -98,22 +98,14 @@ def make(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
 
 @compiled
 def arbitrage(sight: Any, trader: Any, key: np.uint64, messages: Any) -> int:
-    """Take what is priced below its worth, sell what is priced above, and leave what gains less than the threshold.
-
-    So an order is large where the book is deep, which makes impact concave (Farmer et al. 2004, "What really causes
-    large price changes?").
-    """
+    """Take what is priced below its worth, sell what is priced above, and leave what gains less than the threshold."""
     worth, wanted = value(sight, trader, key, 1), 0.0
-    dearest, cheapest = math.floor(worth - trader.threshold), math.ceil(worth + trader.threshold)
-    if sight.ask and sight.ask <= dearest:
+    if sight.ask and sight.ask <= worth - trader.threshold:
         wanted = 1.0
-    elif sight.bid and sight.bid >= cheapest:
+    elif sight.bid and sight.bid >= worth + trader.threshold:
         wanted = -1.0
     side = side_of(wanted, trader, sight.shares)
-    if side < 0:
-        return 0
-    price = dearest if side == BUY else cheapest
-    return add(messages, 0, IOC, side, price, lots(trader, uniform(key, 3)), 0)
+    return take(sight, side, lots(trader, uniform(key, 3)), messages, 0) if side >= 0 else 0
 
 
 @compiled

@@ -90,17 +90,16 @@ class Worth(Part):
     """What a lot is worth, which only the global state shows: a random walk that is drawn to a mean."""
 
     mean: Positive = Field(10_000.0, description="ticks; also the price at the start")
-    reversion: Share = Field(0.00015, description="share of the distance to the mean by which it returns in a step")
-    volatility: NotNegative = Field(3.6, description="standard deviation of its change in a step, in ticks")
+    reversion: Share = Field(0.00009, description="share of the distance to the mean by which it returns in a step")
+    volatility: NotNegative = Field(4.5, description="standard deviation of its change in a step, in ticks")
 
 
 CROWD = (
-    Crowd(style="noise", count=24, feedback=1.6, cancel=0.06, take=0.08, away=35.0),
-    Crowd(style="noise", count=2, activity=0.007, cancel=1.0, take=1.0, least=6, most=24, holding=100_000),
-    Crowd(style="trend", count=8, activity=0.1, threshold=0.003, holding=50),
+    Crowd(style="noise", count=24, feedback=1.6, cancel=0.04, take=0.08, away=35.0),
+    Crowd(style="trend", count=8, activity=0.1, threshold=0.0025, holding=50),
     Crowd(style="reversion", count=4, activity=0.2, threshold=0.0012, holding=50),
-    Crowd(style="maker", count=2, activity=1.0, feedback=0.7, least=5, most=8, half_spread=1.2),
-    Crowd(style="fundamental", count=8, activity=0.04, feedback=1.9, most=14, threshold=3.3, noise=6.5, holding=740),
+    Crowd(style="maker", count=2, activity=1.0, feedback=0.7, most=6, half_spread=0.25),
+    Crowd(style="fundamental", count=10, activity=0.06, feedback=1.7, most=6, threshold=3.3, holding=1_000),
 )
 """Chosen so that the market has the stylised facts of real ones; see ``bench.market_facts``."""
 

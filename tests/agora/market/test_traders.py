@@ -33,18 +33,29 @@ def sent(sight: Any, trader: Any, key: int = 0) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize(
     ("bid", "ask", "wanted"),
     [
-        (9_980, 9_990, [(Kind.IOC, BUY, 9_998, 5)]),
+        (9_980, 9_990, [(Kind.IOC, BUY, 9_990, 5)]),
         (9_980, 9_998, [(Kind.IOC, BUY, 9_998, 5)]),
         (9_980, 9_999, []),
         (10_002, 10_010, []),
         (10_003, 10_010, [(Kind.IOC, SELL, 10_003, 5)]),
-        (10_007, 0, [(Kind.IOC, SELL, 10_003, 5)]),
+        (10_007, 0, [(Kind.IOC, SELL, 10_007, 5)]),
         (0, 0, []),
     ],
 )
 def test_a_fundamental_trader_leaves_what_gains_less_than_two_ticks(bid: int, ask: int, wanted: list[Any]) -> None:
     trader = record(TRADER, style=Style.FUNDAMENTAL, threshold=2.0, least=5, most=5, holding=10)
     assert sent(record(SIGHT, bid=bid, ask=ask, mid=10_000.0, signal=10_000.4), trader) == wanted
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "sides"), [(9_990, 10_010, {BUY, SELL}), (9_990, 0, {SELL}), (0, 10_010, {BUY}), (0, 0, set())]
+)
+def test_takers_ask_for_the_best_price_alone(bid: int, ask: int, sides: set[int]) -> None:
+    trader = record(TRADER, style=Style.NOISE, activity=1.0, take=1.0, least=3, most=3, holding=200)
+    sight = record(SIGHT, bid=bid, ask=ask, mid=10_000.0)
+    best = {BUY: ask, SELL: bid}
+    wanted = {(int(Kind.IOC), side, best[side], 3) for side in sides}
+    assert {order for key in range(100) for order in sent(sight, trader, key)} == wanted
 
 
 @pytest.mark.parametrize(("volatility", "mean"), [(0.0, 4.0), (2.0, 8.0)])

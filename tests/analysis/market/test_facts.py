@@ -53,6 +53,15 @@ def test_returns_that_follow_one_another_are_seen() -> None:
     assert not held(tape(1e-5 * np.convolve(noise, np.ones(10), "valid")[:COUNT]))["no linear memory"]
 
 
+@pytest.mark.parametrize(("delta", "concave"), [(0.5, True), (1.0, False)])
+def test_impact_is_that_of_one_side_s_orders(delta: float, concave: bool) -> None:
+    draws = np.random.default_rng(0)
+    size, side, mixed = draws.integers(1, 50, COUNT), draws.choice([-1.0, 1.0], COUNT), draws.random(COUNT) < 0.5
+    moves = side * np.where(mixed, size**1.5, size**delta) + draws.standard_normal(COUNT)
+    market = Tape(1e6 + np.cumsum(moves), np.where(mixed, 2.0, 1.0) * size, side * size)
+    assert held(market)["concave impact"] is concave
+
+
 @pytest.mark.parametrize(
     ("mid", "words"),
     [(np.ones(100), "mid: expected at least 3000 steps, got 100"), (np.zeros(5000), "mid: expected positive prices")],
