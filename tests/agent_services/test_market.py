@@ -82,6 +82,7 @@ def test_a_follower_buys_what_rises_and_sells_what_falls() -> None:
     step = market.reset(0, COPIES)
     shown = {leaf.path: step.observations[0][leaf.path].copy() for leaf in spaces.observation}
     shown["price_change_10"][:] = [0.2, -0.2, 0.05, 0.0]  # percent; the threshold is 0.1
+    shown["depth"][:, :, 0] = [[-0.1, 1.0], [0.1, 1.0]]  # A tick on either side of the middle there is something.
     batch = Batch([shown[leaf.path] for leaf in spaces.observation], [None], np.zeros((4, 0), np.uint8), DRAWS)
     action = decide(batch).heads[0].action
     assert action[:, 0].tolist() == [MARKET, MARKET, HOLD, HOLD] and action[:2, 1].tolist() == [0, 1]
