@@ -26,8 +26,8 @@ SEED: Final = 2001
 """Of the whole run, whose copies have random numbers of their own; the crowd was not chosen on it."""
 FACTS, SHARE = 11, 95.0
 NOTHING: Final = (NO_QUOTE, NO_QUOTE, 0)
-QUOTES: Final = (2, 2, 1)
-"""Both sides two ticks beyond the nearest prices."""
+QUOTES: Final = (len(OFFSETS) - 1, len(OFFSETS) - 1, 1)
+"""Both sides as far beyond the nearest prices as choices go."""
 ABIDES: Final = {
     "excess kurtosis at 1 s": [46.0, 97.0],
     "ACF of returns at 60 s, lag 1": [0.16, 0.34],
