@@ -65,6 +65,7 @@ def rest(book: Any, id_: int, agent: int, lane: int, price: int, size: int, kind
     book.orders[before].next, order.prev = slot, before
     level.head, level.tail, level.total = head, slot, lots + size
     book.count[lane] += 1
+    book.queues[lane] += lots == 0
     book.live += 1
     book.accounts[agent].open[lane & 1] += size
     tell(book, RESTED, order, size, 0, 0)
@@ -82,6 +83,7 @@ def shrink(book: Any, slot: int, size: int) -> None:
     if order.size:
         return
     book.count[lane] -= 1
+    book.queues[lane] -= level.total == 0
     book.live -= 1
     head, tail, before, after = level.head, level.tail, order.prev, order.next
     first, last = head == slot, tail == slot

@@ -109,6 +109,7 @@ ACCOUNT: Final = np.dtype(
 STATE: Final[list[Any]] = [
     ("best", "i8", (4,)),
     ("count", "i8", (4,)),
+    ("queues", "i8", (4,)),
     ("live", "i8"),
     ("next_id", "i8"),
     ("last", "i8"),
@@ -121,7 +122,8 @@ STATE: Final[list[Any]] = [
     ("self_trade", "i8"),
     ("collected", "i8"),
 ]
-"""What a book knows beside its queues. ``best``: price at the front of each lane that has orders. ``last``: price of
+"""What a book knows beside its queues. ``best``: price at the front of each lane that has orders. ``count``,
+``queues``: its orders, and prices where there are some. ``last``: price of
 the last trade, 0 before the first. ``base``: lowest price of the ladder. ``fed``: events so far. ``collected``: fees
 less rebates, in cash units."""
 
