@@ -32,8 +32,15 @@ def keyed(key: np.uint64, number: int) -> np.uint64:
 
 @compiled
 def uniform(key: np.uint64, number: int) -> float:
-    """The ``number``-th draw of a key, in [0, 1)."""
-    return float(mixed(uint64(key) + uint64(number) * _SECOND) >> uint64(11)) * 2.0**-53
+    """The ``number``-th draw of a key, in [0, 1): 32 bits, so that two draws are one word."""
+    word = mixed(uint64(key) + uint64(number >> 1) * _SECOND)
+    return float((word >> uint64(32 * (number & 1))) & uint64(0xFFFFFFFF)) * 2.0**-32
+
+
+@compiled
+def below(key: np.uint64, bound: int) -> int:
+    """A whole number in [0, bound) that a key itself is, where none other is drawn from it."""
+    return int((uint64(key) >> uint64(32)) * uint64(bound) >> uint64(32))
 
 
 @compiled

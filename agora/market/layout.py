@@ -90,7 +90,6 @@ TRADER: Final = np.dtype(
         ("noise", "f8"),
         ("period", "i8"),
         ("spoof", "i8"),
-        ("ids", "i8", (OWN_ORDERS,)),
     ]
 )
-"""Settings, as ``env_server/environments/market/config.py`` describes them; ``ids``: its last orders, 0: none."""
+"""Settings, as ``env_server/environments/market/config.py`` describes them."""

@@ -126,14 +126,15 @@ def check_orders(book: Any, broken: Counts) -> tuple[int, int]:
 @njit(**OPTIONS)
 def check_lane(book: Any, lane: int, broken: Counts) -> int:
     """Check the queues and the front of a lane; returns how many orders are in it."""
-    prices, front, orders = book.levels.shape[1], 0, 0
+    prices, front, queues, orders = book.levels.shape[1], 0, 0, 0
     for price in range(book.base, book.base + prices):
         if book.levels[lane, price & (prices - 1)].total == 0:
             continue
         if front == 0 or lane == 0 or lane == 3:
             front = price
+        queues += 1
         orders += check_queue(book, lane, price, broken)
-    if orders != book.count[lane] or (orders and front != book.best[lane]):
+    if orders != book.count[lane] or queues != book.queues[lane] or (orders and front != book.best[lane]):
         broken[LINKED] += 1
     return orders
 

@@ -41,7 +41,14 @@ def test_bourse_trades_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("damage", "seen"),
-    [("cash", CONSERVED), ("shares", CONSERVED), ("total", LINKED), ("open", LINKED), ("best", UNCROSSED)],
+    [
+        ("cash", CONSERVED),
+        ("shares", CONSERVED),
+        ("total", LINKED),
+        ("open", LINKED),
+        ("queues", LINKED),
+        ("best", UNCROSSED),
+    ],
 )
 def test_the_checks_see_damage(damage: str, seen: int) -> None:
     talk = Talk()
@@ -54,6 +61,8 @@ def test_the_checks_see_damage(damage: str, seen: int) -> None:
         book["accounts"][0]["open"][0] += 1
     elif damage == "total":
         book["levels"][0, 100]["total"] += 1
+    elif damage == "queues":
+        book["queues"][0] += 1
     else:
         book["best"][0] = 110
     check_message(book, np.zeros(1, MESSAGE)[0], np.zeros(1, RESULT)[0], int(book["fed"]), broken)

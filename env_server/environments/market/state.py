@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agora.market.layout import SIGHT, TRADER, Style
+from agora.market.layout import OWN_ORDERS, SIGHT, TRADER, Style
 from agora.market.messages import MESSAGE
 from agora.market.sending import MOST_MESSAGES
 from env_server.environments.market.book.records import CASH, RESULT, Phase, book_type
@@ -21,11 +21,14 @@ AVERAGE: Final = 50
 """Mids of ``sma_50``."""
 ROOM: Final = 64
 """Agents that the smallest record has room for."""
+PARTS: Final = 16
+"""Parts of a crowd, the seats one of them, that the smallest record has room for."""
 PRICES: Final = 1024
 """Of the ladder, which follows the price."""
 SETTINGS: Final = np.dtype(
     [
         ("agents", "i8"),
+        ("parts", "i8"),
         ("makers", "i8"),
         ("steps", "i8"),
         ("anchored", "i8"),
@@ -51,20 +54,23 @@ def market_type(config: MarketConfig) -> np.dtype[np.void]:
     Sizes go in steps, with room that is not used, so that markets of similar size are one type: a type is compiled
     once.
     """
-    room = ROOM
+    room, parts = ROOM, PARTS
     while room < agents_of(config):
         room *= 4
+    while parts < 1 + len(config.crowd):
+        parts *= 4
     delayed = config.latency or any(crowd.latency for crowd in config.crowd)
     slots = 8 * room
     return np.dtype(
         [
             ("book", book_type(slots, PRICES, room, 2 * slots)),
             ("settings", SETTINGS),
-            ("traders", TRADER, (room,)),
-            ("sight", SIGHT),
-            ("turns", "i4", (room,)),
+            ("traders", TRADER, (parts,)),
+            ("ends", "i4", (parts,)),
+            ("part", "i4", (room,)),
             ("delays", "i4", (room,)),
-            ("others", "i4", (room,)),
+            ("ids", "i8", (room, OWN_ORDERS)),
+            ("sight", SIGHT),
             ("acting", "i4", (room,)),
             ("keys", "u8", (room,)),
             ("awake", "u1", (room,)),
@@ -79,7 +85,6 @@ def market_type(config: MarketConfig) -> np.dtype[np.void]:
             ("sum", "f8"),
             ("volatilities", "f8", (3,)),
             ("growth", "f8"),
-            ("read", "i8"),
             ("since", "i8"),
             ("volume", "i8"),
             ("flow", "i8"),
@@ -112,9 +117,11 @@ def opened(config: MarketConfig, count: int) -> NDArray[Any]:
     sight = markets["sight"]
     sight["mid"] = sight["average"] = sight["signal"] = price
     markets["equity"] = config.cash * 100
-    markets["turns"] = np.arange(markets["turns"].shape[1])
-    traders, delays = _traders(config)
-    markets["traders"][:, : len(traders)], markets["delays"][:, : len(traders)] = traders, delays
+    traders, counts, delays = _parts(config)
+    parts = len(counts)
+    markets["traders"][:, :parts], markets["ends"][:, :parts] = traders, np.cumsum(counts)
+    for name, values in (("part", range(parts)), ("delays", delays)):
+        markets[name][:, : sum(counts)] = np.repeat(values, counts)
     return markets
 
 
@@ -124,24 +131,21 @@ def _settings(config: MarketConfig) -> NDArray[Any]:
         settings[name] = getattr(config, name)
     for name in ("mean", "reversion", "volatility"):
         settings[name] = getattr(config.worth, name)
-    settings["agents"], settings["shows_flow"] = agents_of(config), config.flow
+    settings["agents"], settings["parts"] = agents_of(config), 1 + len(config.crowd)
+    settings["shows_flow"] = config.flow
     settings["flow"], settings["penalty"] = config.keeps_flow, config.inventory_penalty
     settings["cash"] = config.cash * 100
     return settings
 
 
-def _traders(config: MarketConfig) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Settings TRADER (agents,) and delays (agents,) of all agents, seats first."""
-    traders = np.zeros(config.seats, TRADER)
-    traders["style"], traders["holding"] = Style.SEAT, config.position_limit
-    delays = [config.latency] * config.seats
-    parts = [traders]
-    for crowd in config.crowd:
-        part = np.zeros(crowd.count, TRADER)
+def _parts(config: MarketConfig) -> tuple[NDArray[Any], list[int], list[int]]:
+    """Settings TRADER (parts,), counts and delays of the seats and of each part of the crowd, in the agents' order."""
+    traders = np.zeros(1 + len(config.crowd), TRADER)
+    traders[0]["style"], traders[0]["holding"] = Style.SEAT, config.position_limit
+    for trader, crowd in zip(traders[1:], config.crowd, strict=True):
         for name in set(TRADER.names or ()) & set(type(crowd).model_fields):
             if name != "style":
-                part[name] = getattr(crowd, name)
-        part["style"] = crowd.number
-        parts.append(part)
-        delays += [crowd.latency] * crowd.count
-    return np.concatenate(parts), np.array(delays, np.int32)
+                trader[name] = getattr(crowd, name)
+        trader["style"] = crowd.number
+    counts = [config.seats, *(crowd.count for crowd in config.crowd)]
+    return traders, counts, [config.latency, *(crowd.latency for crowd in config.crowd)]

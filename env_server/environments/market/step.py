@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from agora.market.draws import keyed, normal, uniform
+from agora.market.draws import below, keyed, normal
 from agora.market.layout import OWN_ORDERS, WINDOW, Flow, Style
 from agora.market.messages import Kind
 from agora.market.traders import decide, wakes
@@ -30,13 +30,13 @@ CALM: Final = (0.8, 0.97, 0.997)
 """Weights of the past in the volatilities of about 5, 30 and 300 steps, as short and long memory add up to that of real
 markets (Corsi 2009, "A simple approximate long-memory model of realized volatility")."""
 WORTH_DRAW: Final = 0
-"""Draws 0 and 1 of a step's key move the worth, those from 2 on the order of turns; agents have keys of their own."""
+"""Draws 0 and 1 of a step's key move the worth; agents have keys of their own."""
 
 
 @inlined
 def look(market: Any, agent: int) -> None:
     """Fill in what an agent sees of the book and of its own orders; orders that are gone are forgotten."""
-    book, sight, trader = market.book, market.sight, market.traders[agent]
+    book, sight, ids = market.book, market.sight, market.ids[agent]
     sight.bid = book.best[BID] if book.count[BID] else 0
     sight.ask = book.best[ASK] if book.count[ASK] else 0
     if market.settings.anchored:
@@ -46,39 +46,39 @@ def look(market: Any, agent: int) -> None:
     sight.shares = book.accounts[agent].shares
     count, more = 0, True
     for place in range(OWN_ORDERS):  # Without branches, which nothing could predict.
-        id_ = trader.ids[place]
+        id_ = ids[place]
         more &= id_ != 0
         order = book.orders[id_ & (len(book.orders) - 1)]
         sight.id[count], sight.side[count] = id_, order.lane & 1
         sight.price[count], sight.size[count] = order.price, order.size
-        trader.ids[count] = id_
+        ids[count] = id_
         count += more & (order.size != 0) & (order.id == id_)
     if count < OWN_ORDERS:
-        trader.ids[count] = 0
+        ids[count] = 0
     sight.count = count
 
 
 @inlined
 def remember(market: Any, agent: int, id_: int) -> None:
     """Keep track of an agent's order; the oldest of too many is cancelled."""
-    trader, book = market.traders[agent], market.book
+    ids, book = market.ids[agent], market.book
     order = book.orders[id_ & (len(book.orders) - 1)]
     if order.size == 0 or order.id != id_:
         return
     place, more = 0, True
     for at in range(OWN_ORDERS):
-        more &= trader.ids[at] != 0
+        more &= ids[at] != 0
         place += more
     if place == OWN_ORDERS:
-        slot = trader.ids[0] & (len(book.orders) - 1)
-        if book.orders[slot].size and book.orders[slot].id == trader.ids[0]:
+        slot = ids[0] & (len(book.orders) - 1)
+        if book.orders[slot].size and book.orders[slot].id == ids[0]:
             delete(book, slot)
         for later in range(1, OWN_ORDERS):
-            trader.ids[later - 1] = trader.ids[later]
+            ids[later - 1] = ids[later]
         place = OWN_ORDERS - 1
-    trader.ids[place] = id_
+    ids[place] = id_
     if place + 1 < OWN_ORDERS:
-        trader.ids[place + 1] = 0
+        ids[place + 1] = 0
 
 
 @called
@@ -115,34 +115,34 @@ def arrive(market: Any) -> None:
 
 
 @inlined
-def shuffle(market: Any, key: np.uint64) -> None:
-    """Draw the order of turns (Fisher and Yates)."""
-    turns, others, agents = market.turns, market.others, market.settings.agents
-    for last in range(agents):  # All draws first, from 0 on although nobody needs that one: many are mixed at once.
-        others[last] = int(uniform(key, 2 + last) * (last + 1))
-    for last in range(agents - 1, 0, -1):
-        other = others[last]
-        turns[last], turns[other] = turns[other], turns[last]
-
-
-@inlined
 def rouse(market: Any, key: np.uint64) -> int:
-    """Write who acts, in order of turns; returns how many. Only the past counts, so all are asked before anyone acts.
+    """Write who acts, in the agents' order; returns how many. Only the past counts, so all are asked before any acts.
 
     A noise trader whose messages are late looks in every step, so that what is gone by then is forgotten.
     """
-    sight, agents, count = market.sight, market.settings.agents, 0
+    agents, count, first = market.settings.agents, 0, 0
     for agent in range(agents):
         market.keys[agent] = keyed(key, agent)
+    for part in range(market.settings.parts):
+        trader, end = market.traders[part], market.ends[part]
+        always = trader.style == SEAT or (trader.style == NOISE and market.delays[first] > 0)
+        for agent in range(first, end):
+            market.awake[agent] = always | wakes(market.sight, trader, market.keys[agent])
+        first = end
     for agent in range(agents):
-        trader, style = market.traders[agent], market.traders[agent].style
-        late = style == NOISE and market.delays[agent] > 0
-        market.awake[agent] = style == SEAT or late or wakes(sight, trader, market.keys[agent])
-    for place in range(agents):
-        agent = market.turns[place]
         market.acting[count] = agent
         count += market.awake[agent]
     return count
+
+
+@inlined
+def shuffle(market: Any, count: int) -> None:
+    """Draw the order of turns of those who act (Fisher and Yates)."""
+    acting = market.acting
+    for last in range(count):
+        agent = acting[last]
+        other = below(market.keys[agent], last + 1)
+        acting[last], acting[other] = acting[other], agent
 
 
 @inlined
@@ -150,7 +150,7 @@ def read_feed(market: Any) -> None:
     """What was sent and what traded since the last step: in all, and by price, where new flow outweighs old."""
     book, keeps = market.book, market.settings.flow
     market.volume = market.flow = 0
-    market.since = max(market.read, book.fed - len(book.feed))
+    market.since = max(0, book.fed - len(book.feed))
     for number in range(market.since, book.fed):
         event = book.feed[number & (len(book.feed) - 1)]
         executed, crossed = event.kind == EXECUTED, event.kind == CROSSED
@@ -162,7 +162,6 @@ def read_feed(market: Any) -> None:
             add_flow(market, BOUGHT + 1 - event.lane, event.price, event.size)
         elif keeps and event.kind == RESTED and event.lane <= ASK:
             add_flow(market, event.lane, event.price, event.size)
-    market.read = book.fed
     if keeps:
         fade(market)
 
@@ -238,20 +237,22 @@ def advance(market: Any, actions: Any, rewards: Any) -> None:
     market.worth += settings.reversion * (settings.mean - market.worth)
     market.worth = max(1.0, market.worth + settings.volatility * normal(key, WORTH_DRAW))
     sight.signal = market.worth
+    market.book.fed = 0  # So that a step's events lie where those of the last one did, in the cache.
     arrive(market)
-    shuffle(market, key)
-    for place in range(rouse(market, key)):
+    count = rouse(market, key)
+    shuffle(market, count)
+    for place in range(count):
         agent = market.acting[place]
-        trader = market.traders[agent]
+        trader = market.traders[market.part[agent]]
         look(market, agent)
         if trader.style == SEAT:
             if agent < settings.makers:
-                count = make_quotes(sight, trader, actions[agent], market.messages)
+                sent = make_quotes(sight, trader, actions[agent], market.messages)
             else:
-                count = send_order(sight, actions[agent], market.messages)
+                sent = send_order(sight, actions[agent], market.messages)
         else:
-            count = decide(sight, trader, market.keys[agent], market.messages)
-        send(market, agent, count)
+            sent = decide(sight, trader, market.keys[agent], market.messages)
+        send(market, agent, sent)
     turn_phase(market)
     look(market, 0)
     summarise(market)

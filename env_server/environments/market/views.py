@@ -16,7 +16,7 @@ from env_server.environments.market.book.queues import called, inlined, level_of
 from env_server.environments.market.book.records import CASH
 from env_server.environments.market.config import MarketConfig
 from env_server.environments.market.seats import write_orders_mask, write_quotes_mask
-from env_server.environments.market.step import CROSSED, EXECUTED, look
+from env_server.environments.market.step import BID, CROSSED, EXECUTED, look
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -101,7 +101,7 @@ def whole(lots: int) -> float:
 @compiled
 def gain(account: Any, settings: Any) -> float:
     """Cash less that of the start, and shares at the opening price, in ticks times lots."""
-    return float(account.cash / CASH - settings.cash + account.shares * settings.mean)
+    return float(account.cash * (1.0 / CASH) - settings.cash + account.shares * settings.mean)
 
 
 @compiled
@@ -201,8 +201,12 @@ def write_state(market: Any, around: Any, accounts: Any, known: Any) -> None:
     book, sight, settings = market.book, market.sight, market.settings
     first = math.floor(sight.mid) - BOOK
     around[:] = 0.0
+    low, high = max(first, book.base), min(first + 2 * BOOK, book.base + book.levels.shape[1])
     for lane in range(2):
-        for price in range(max(first, book.base), min(first + 2 * BOOK, book.base + book.levels.shape[1])):
+        if book.count[lane] == 0:
+            continue
+        best = book.best[lane]
+        for price in range(low, min(high, best + 1)) if lane == BID else range(max(low, best), high):
             lots = level_of(book, lane, price).total
             if lots:
                 around[lane, price - first] = whole(lots)

@@ -8,26 +8,15 @@ from env_server.environments.market.book.queues import inlined, level_of, onward
 
 
 @inlined
-def orders_at(book: Any, level: Any) -> int:
-    """How many orders there are in a queue that is not empty."""
-    count, slot = 1, level.head
-    while slot != level.tail:
-        slot = book.orders[slot].next
-        count += 1
-    return count
-
-
-@inlined
 def levels(book: Any, lane: int, prices: Any, sizes: Any) -> int:
     """Write the best prices of a lane and the lots there, (depth,) each; returns how many there are."""
-    left, price, found = book.count[lane], book.best[lane], 0
-    depth, top = len(prices), book.base + book.levels.shape[1]
-    while left > 0 and found < depth and book.base <= price < top:
+    price, found = book.best[lane], 0
+    depth, top = min(len(prices), book.queues[lane]), book.base + book.levels.shape[1]
+    while found < depth and book.base <= price < top:
         level = level_of(book, lane, price)
         if level.total > 0:
             prices[found], sizes[found] = price, level.total
             found += 1
-            left -= orders_at(book, level)
         price += onward(lane)
     return found
 

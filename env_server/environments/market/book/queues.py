@@ -56,16 +56,16 @@ def rest(book: Any, id_: int, agent: int, lane: int, price: int, size: int, kind
     order = book.orders[slot]
     order.id, order.agent, order.lane, order.price, order.size, order.kind = id_, agent, lane, price, size, kind
     level = level_of(book, lane, price)
-    if level.total == 0:
-        level.head = slot
-        if book.count[lane] == 0 or (price - book.best[lane]) * onward(lane) < 0:
-            book.best[lane] = price
-    else:
-        book.orders[level.tail].next = slot
-        order.prev = level.tail
-    level.tail = slot
-    level.total += size
+    if book.count[lane] == 0 or (price - book.best[lane]) * onward(lane) < 0:
+        book.best[lane] = price
+    # Without branches on what the queue is like: it is rarely in the cache, and nobody could predict it.
+    head, before, lots = level.head, level.tail, level.total
+    if lots == 0:
+        head, before = slot, slot
+    book.orders[before].next, order.prev = slot, before
+    level.head, level.tail, level.total = head, slot, lots + size
     book.count[lane] += 1
+    book.queues[lane] += lots == 0
     book.live += 1
     book.accounts[agent].open[lane & 1] += size
     tell(book, RESTED, order, size, 0, 0)
@@ -83,19 +83,15 @@ def shrink(book: Any, slot: int, size: int) -> None:
     if order.size:
         return
     book.count[lane] -= 1
+    book.queues[lane] -= level.total == 0
     book.live -= 1
-    if level.total == 0:
-        if order.price == book.best[lane]:
-            advance(book, lane)
-        return
-    if level.head == slot:
-        level.head = order.next
-    else:
-        book.orders[order.prev].next = order.next
-    if level.tail == slot:
-        level.tail = order.prev
-    else:
-        book.orders[order.next].prev = order.prev
+    head, tail, before, after = level.head, level.tail, order.prev, order.next
+    first, last = head == slot, tail == slot
+    before, after = slot if first else before, slot if last else after
+    book.orders[before].next, book.orders[after].prev = after, before
+    level.head, level.tail = after if first else head, before if last else tail
+    if order.price == book.best[lane] and level.total == 0:
+        advance(book, lane)
 
 
 @inlined

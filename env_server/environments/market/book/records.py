@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from agora.market.messages import MAX_SIZE
+
 CASH: Final = 1_000
 """Cash units that one lot costs per tick; fees are in the same units per lot."""
 MAX_PRICE: Final = 2**30
@@ -91,8 +93,6 @@ ORDER: Final = np.dtype(
     ]
 )
 """A resting order; ``size`` is what is left of it, 0 in a free slot."""
-LEVEL: Final = np.dtype([("head", "i4"), ("tail", "i4"), ("total", "i8")])
-"""The queue at a price: slots of its first and last order (only while there are some), and lots in all."""
 ACCOUNT: Final = np.dtype(
     [
         ("cash", "i8"),
@@ -109,6 +109,7 @@ ACCOUNT: Final = np.dtype(
 STATE: Final[list[Any]] = [
     ("best", "i8", (4,)),
     ("count", "i8", (4,)),
+    ("queues", "i8", (4,)),
     ("live", "i8"),
     ("next_id", "i8"),
     ("last", "i8"),
@@ -121,9 +122,20 @@ STATE: Final[list[Any]] = [
     ("self_trade", "i8"),
     ("collected", "i8"),
 ]
-"""What a book knows beside its queues. ``best``: price at the front of each lane that has orders. ``last``: price of
+"""What a book knows beside its queues. ``best``: price at the front of each lane that has orders. ``count``,
+``queues``: its orders, and prices where there are some. ``last``: price of
 the last trade, 0 before the first. ``base``: lowest price of the ladder. ``fed``: events so far. ``collected``: fees
 less rebates, in cash units."""
+
+
+def level_type(slots: int) -> np.dtype[np.void]:
+    """The queue at a price: slots of its first and last order (only while there are some), and lots in all.
+
+    Small where the numbers allow, as orders are at many prices, which all need to be in the cache.
+    """
+    small = slots * MAX_SIZE < 2**31
+    slot, lots = ("i2", "i4") if small else ("i4", "i8")
+    return np.dtype([("head", slot), ("tail", slot), ("total", lots)])
 
 
 def book_type(slots: int, prices: int, accounts: int, events: int) -> np.dtype[np.void]:
@@ -145,7 +157,7 @@ def book_type(slots: int, prices: int, accounts: int, events: int) -> np.dtype[n
         raise ValueError(f"accounts: expected >= 1, got {accounts}")
     parts: list[Any] = [
         ("orders", ORDER, (slots,)),
-        ("levels", LEVEL, (len(Lane), prices)),
+        ("levels", level_type(slots), (len(Lane), prices)),
         ("accounts", ACCOUNT, (accounts,)),
         ("feed", EVENT, (events,)),
     ]
