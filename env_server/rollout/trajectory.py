@@ -160,24 +160,32 @@ class Recorder:
     def finish(self) -> Trajectory:
         """Everything recorded, along a leading axis of time."""
         after = self.before[1:]
-        agents = [self._agent(i, after) for i in range(len(self.decisions[0]))]
+        rewards, terminated, truncated = (
+            _by_agent([getattr(step, name) for step in after]) for name in ("rewards", "terminated", "truncated")
+        )
+        agents = [self._agent(i, rewards[i], terminated[i], truncated[i]) for i in range(len(self.decisions[0]))]
         state = _moments([step.state for step in self.before])
         return Trajectory(self.block, self.copies, state, _moments([step.info for step in after]), agents)
 
-    def _agent(self, i: int, after: Sequence[Step]) -> AgentTrajectory:
+    def _agent(self, i: int, reward: Array, terminated: Array, truncated: Array) -> AgentTrajectory:
         mine = [decisions[i] for decisions in self.decisions]
         return AgentTrajectory(
             observation=_moments([step.observations[i] for step in self.before]),
             action_mask=_moments([step.action_masks.get(i, {}) for step in self.before[:-1]]),
             action=_moments([d.action for d in mine]),
             log_prob=joined([d.log_prob for d in mine]),
-            reward=joined([step.rewards[:, i] for step in after]),
-            terminated=joined([step.terminated[:, i] for step in after]),
-            truncated=joined([step.truncated[:, i] for step in after]),
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
             acted=joined([d.acted for d in mine]),
             policy_id=next((d.policy_id for d in mine if d.policy_id), ""),
             version=joined([d.version for d in mine]),
         )
+
+
+def _by_agent(arrays: Sequence[Array]) -> Array:
+    """Arrays (B, N) of every step, as (N, T, B)."""
+    return np.ascontiguousarray(np.moveaxis(joined(arrays), 2, 0))
 
 
 def _moments(steps: Sequence[Values]) -> dict[str, Moments]:

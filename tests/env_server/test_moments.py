@@ -10,7 +10,8 @@ LARGE = [np.arange(8192, dtype=np.float64).reshape(2, 4096) + 100 * t for t in r
 
 
 @pytest.mark.parametrize(
-    "arrays", [PLAIN, LARGE, [a.T for a in PLAIN], [a.T for a in LARGE], [a[:, ::2] for a in PLAIN]]
+    "arrays",
+    [PLAIN, LARGE, [a.T for a in PLAIN], [a.T for a in LARGE], [a[:, ::2] for a in PLAIN], [PLAIN[0].T] * 5],
 )
 def test_it_is_what_numpy_stacks(arrays):
     moments, stacked = Moments(arrays), np.stack(arrays)
