@@ -21,7 +21,7 @@ LEARNED: Final = ("maker_idqn", "maker_maddpg", "maker_mappo", "maker_ippo")
 SEAT: Final = "maker_0"
 SCRIPT: Final = "market:maker limit=50"
 """The scripted maker with its own settings; ``limit`` tells it the seat's position limit."""
-SETTINGS: Final = tuple(f"{SCRIPT} half_spread={half} skew={skew}" for half in (4, 8, 12, 16) for skew in (0.02, 0.2))
+SETTINGS: Final = tuple(f"{SCRIPT} half_spread={half} skew={skew}" for half in (3, 6, 9, 12) for skew in (0.02, 0.2))
 SCRIPTED: Final = "scripted_makers"
 """Name of the stored matches."""
 COMMAND: Final = f"python -m experiments {GROUP}"
