@@ -72,7 +72,7 @@ def check_trade(book: Any, event: Any, own: bool, message: Any, broken: Counts) 
     worse = 1 if event.lane == 1 else -1
     if book.count[event.lane]:
         level = book.levels[event.lane, event.price & (book.levels.shape[1] - 1)]
-        earlier = level.total > 0 and book.orders[level.head].id < event.id
+        earlier = level.total > 0 and book.resting[level.head] < event.id
         if earlier or (own and (book.best[event.lane] - event.price) * worse < 0):
             broken[FIRST_COME] += 1
     if own and message.kind != _MARKET and (event.price - message.price) * worse > 0:
@@ -112,7 +112,8 @@ def check_orders(book: Any, broken: Counts) -> tuple[int, int]:
     live, slots = 0, len(book.orders)
     for slot in range(slots):
         order = book.orders[slot]
-        if order.size < 0 or (order.size and (order.id & (slots - 1)) != slot):
+        id_ = book.resting[slot]
+        if order.size < 0 or (order.size > 0) != (id_ > 0) or (id_ and (id_ & (slots - 1)) != slot):
             broken[LINKED] += 1
         if order.size:
             live += 1
@@ -145,13 +146,13 @@ def check_queue(book: Any, lane: int, price: int, broken: Counts) -> int:
     level = book.levels[lane, price & (book.levels.shape[1] - 1)]
     total, orders, slot, before, previous = 0, 0, level.head, -1, 0
     while total < level.total and orders <= len(book.orders):
-        order = book.orders[slot]
-        wrong = order.size <= 0 or order.price != price or order.lane != lane or order.id <= previous
+        order, id_ = book.orders[slot], book.resting[slot]
+        wrong = order.size <= 0 or order.price != price or order.lane != lane or id_ <= previous
         if wrong or (before >= 0 and order.prev != before):
             broken[LINKED] += 1
         total += order.size
         orders += 1
-        before, previous, slot = slot, order.id, order.next
+        before, previous, slot = slot, id_, order.next
     if total != level.total or before != level.tail:
         broken[LINKED] += 1
     return orders

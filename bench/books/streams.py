@@ -84,8 +84,8 @@ def aim(book: Any, message: Any) -> None:
     """Name an order that rests, if there is one."""
     slot = np.random.randint(0, len(book.orders))
     for _ in range(len(book.orders)):
-        if book.orders[slot].size:
-            message.id, message.agent = book.orders[slot].id, book.orders[slot].agent
+        if book.resting[slot]:
+            message.id, message.agent = book.resting[slot], book.orders[slot].agent
             return
         slot = (slot + 1) & (len(book.orders) - 1)
 

@@ -42,7 +42,7 @@ class Talk:
         found, slot, ahead = [], int(level["head"]), int(level["total"])
         while ahead > 0:
             order = book["orders"][slot]
-            found.append((int(order["id"]), int(order["size"])))
+            found.append((int(book["resting"][slot]), int(order["size"])))
             ahead, slot = ahead - int(order["size"]), int(order["next"])
         return found
 

@@ -60,6 +60,9 @@ class Market:
         self._limits = np.ones(self._asked.shape[1:], np.uint64)
         for limits, choices in zip(self._limits, self._choices, strict=True):
             limits[: 1 if config.flat else len(choices)] = math.prod(choices) if config.flat else choices
+        self._all = {whether: np.full((num_envs, config.seats), whether) for whether in (False, True)}
+        for flags in self._all.values():
+            flags.setflags(write=False)  # Every step has the same.
         self._step = config.steps
 
     def _spaces(self) -> None:
@@ -126,14 +129,14 @@ class Market:
 
     def _show(self, rewards: NDArray[np.float64], shown: Shown) -> Step:
         """What all copies show now."""
-        over = np.full(rewards.shape, self._step >= self.config.steps)
+        over = self._step >= self.config.steps
         return Step(
             observations=observations(shown),
             state=state(shown),
             rewards=rewards,
-            terminated=np.zeros_like(over),
-            truncated=over,
-            awaited=~over,
+            terminated=self._all[False],
+            truncated=self._all[over],
+            awaited=self._all[not over],
             action_masks=masks(shown, self.config.flat),
             info=info(shown),
         )

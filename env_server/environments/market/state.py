@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agora.market.draws import mixed
 from agora.market.layout import OWN_ORDERS, SIGHT, TRADER, Style
 from agora.market.messages import MESSAGE
 from agora.market.sending import MOST_MESSAGES
@@ -72,6 +73,7 @@ def market_type(config: MarketConfig) -> np.dtype[np.void]:
             ("ids", "i8", (room, OWN_ORDERS)),
             ("sight", SIGHT),
             ("acting", "i4", (room,)),
+            ("salts", "u8", (room,)),
             ("keys", "u8", (room,)),
             ("awake", "u1", (room,)),
             ("messages", MESSAGE, (MOST_MESSAGES,)),
@@ -117,6 +119,7 @@ def opened(config: MarketConfig, count: int) -> NDArray[Any]:
     sight = markets["sight"]
     sight["mid"] = sight["average"] = sight["signal"] = price
     markets["equity"] = config.cash * 100
+    markets["salts"] = [mixed(np.uint64(agent)) for agent in range(markets["salts"].shape[1])]
     traders, counts, delays = _parts(config)
     parts = len(counts)
     markets["traders"][:, :parts], markets["ends"][:, :parts] = traders, np.cumsum(counts)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from agora.market.draws import below, keyed, normal
+from agora.market.draws import below, keyed, mixed, normal
 from agora.market.layout import OWN_ORDERS, WINDOW, Flow, Style
 from agora.market.messages import Kind
 from agora.market.traders import decide, wakes
@@ -22,6 +22,7 @@ BID, ASK = int(Lane.BID), int(Lane.ASK)
 AUCTION, CONTINUOUS, CLOSED = int(Phase.AUCTION), int(Phase.CONTINUOUS), int(Phase.CLOSED)
 RESTED, EXECUTED, CROSSED = int(Feed.RESTED), int(Feed.EXECUTED), int(Feed.CROSSED)
 BOUGHT, SEAT, NOISE, CANCEL = int(Flow.BOUGHT), int(Style.SEAT), int(Style.NOISE), int(Kind.CANCEL)
+MAKER, SPOOFER = int(Style.MAKER), int(Style.SPOOFER)
 UNIT: Final = CASH
 FADING: Final = 0.98
 """What is left of an order flow after a step."""
@@ -44,41 +45,43 @@ def look(market: Any, agent: int) -> None:
     elif sight.bid and sight.ask:
         sight.mid = 0.5 * (sight.bid + sight.ask)
     sight.shares = book.accounts[agent].shares
-    count, more = 0, True
+    count, slots = 0, len(book.orders) - 1
     for place in range(OWN_ORDERS):  # Without branches, which nothing could predict.
         id_ = ids[place]
-        more &= id_ != 0
-        order = book.orders[id_ & (len(book.orders) - 1)]
-        sight.id[count], sight.side[count] = id_, order.lane & 1
-        sight.price[count], sight.size[count] = order.price, order.size
-        ids[count] = id_
-        count += more & (order.size != 0) & (order.id == id_)
-    if count < OWN_ORDERS:
-        ids[count] = 0
+        sight.id[count] = ids[count] = id_
+        count += (id_ != 0) & (book.resting[id_ & slots] == id_)
+    for place in range(count, OWN_ORDERS):
+        ids[place] = 0
     sight.count = count
+
+
+@inlined
+def recall(market: Any) -> None:
+    """Fill in what the own orders are like, for those who ask: seats, makers and manipulators."""
+    book, sight = market.book, market.sight
+    for place in range(sight.count):
+        order = book.orders[sight.id[place] & (len(book.orders) - 1)]
+        sight.side[place], sight.price[place], sight.size[place] = order.lane & 1, order.price, order.size
 
 
 @inlined
 def remember(market: Any, agent: int, id_: int) -> None:
     """Keep track of an agent's order; the oldest of too many is cancelled."""
     ids, book = market.ids[agent], market.book
-    order = book.orders[id_ & (len(book.orders) - 1)]
-    if order.size == 0 or order.id != id_:
+    slots = len(book.orders) - 1
+    if book.resting[id_ & slots] != id_:
         return
-    place, more = 0, True
+    place = 0
     for at in range(OWN_ORDERS):
-        more &= ids[at] != 0
-        place += more
+        place += ids[at] != 0
     if place == OWN_ORDERS:
-        slot = ids[0] & (len(book.orders) - 1)
-        if book.orders[slot].size and book.orders[slot].id == ids[0]:
+        slot = ids[0] & slots
+        if book.resting[slot] == ids[0]:
             delete(book, slot)
         for later in range(1, OWN_ORDERS):
             ids[later - 1] = ids[later]
         place = OWN_ORDERS - 1
     ids[place] = id_
-    if place + 1 < OWN_ORDERS:
-        ids[place + 1] = 0
 
 
 @called
@@ -122,7 +125,7 @@ def rouse(market: Any, key: np.uint64) -> int:
     """
     agents, count, first = market.settings.agents, 0, 0
     for agent in range(agents):
-        market.keys[agent] = keyed(key, agent)
+        market.keys[agent] = mixed(key ^ market.salts[agent])
     for part in range(market.settings.parts):
         trader, end = market.traders[part], market.ends[part]
         always = trader.style == SEAT or (trader.style == NOISE and market.delays[first] > 0)
@@ -245,6 +248,8 @@ def advance(market: Any, actions: Any, rewards: Any) -> None:
         agent = market.acting[place]
         trader = market.traders[market.part[agent]]
         look(market, agent)
+        if trader.style == SEAT or trader.style == MAKER or trader.style >= SPOOFER:
+            recall(market)
         if trader.style == SEAT:
             if agent < settings.makers:
                 sent = make_quotes(sight, trader, actions[agent], market.messages)

@@ -16,7 +16,7 @@ from env_server.environments.market.book.queues import called, inlined, level_of
 from env_server.environments.market.book.records import CASH
 from env_server.environments.market.config import MarketConfig
 from env_server.environments.market.seats import write_orders_mask, write_quotes_mask
-from env_server.environments.market.step import BID, CROSSED, EXECUTED, look
+from env_server.environments.market.step import BID, CROSSED, EXECUTED, look, recall
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -251,6 +251,7 @@ def show(market: Any, at: int, to: Any, front: Any, found: Any) -> None:
     """
     for seat in range(len(to.own)):
         look(market, seat)
+        recall(market)
         write_own(market, seat, to.own[seat, at], to.orders[seat, at])
         if market.settings.informed:
             to.signal[seat, at] = signal_of(market, seat)

@@ -65,7 +65,7 @@ def match(book: Any, id_: int, agent: int, side: int, limit: int, size: int) -> 
                 lessen(book, slot, traded)
             continue
         pay(book, order.agent, agent, side, order.price, traded)
-        tell(book, EXECUTED, order, traded, id_, agent)
+        tell(book, EXECUTED, slot, traded, id_, agent)
         shrink(book, slot, traded)
         size -= traded
         filled += traded
@@ -75,11 +75,10 @@ def match(book: Any, id_: int, agent: int, side: int, limit: int, size: int) -> 
 @inlined
 def lessen(book: Any, slot: int, size: int) -> None:
     """Take lots off a resting order, and tell."""
-    order = book.orders[slot]
-    if size == order.size:
+    if size == book.orders[slot].size:
         delete(book, slot)
     else:
-        tell(book, REDUCED, order, size, 0, 0)
+        tell(book, REDUCED, slot, size, 0, 0)
         shrink(book, slot, size)
 
 

@@ -76,7 +76,7 @@ def refusal(book: Any, kind: int, agent: int, side: int, price: int, size: int) 
 def new_id(book: Any) -> int:
     """The next id whose slot is free: one that a resting order's slot has is skipped."""
     id_ = book.next_id
-    while book.orders[id_ & (len(book.orders) - 1)].size:
+    while book.resting[id_ & (len(book.orders) - 1)]:
         id_ += 1
     book.next_id = id_ + 1
     return id_
@@ -130,7 +130,7 @@ def amend(book: Any, message: Any, result: Any) -> int:
     """Cancel, reduce or replace; returns the reason not to, or 0."""
     slot = message.id & (len(book.orders) - 1)
     order = book.orders[slot]
-    if order.size == 0 or order.id != message.id:
+    if message.id <= 0 or book.resting[slot] != message.id:
         return UNKNOWN_ORDER
     if order.agent != message.agent:
         return NOT_YOURS
@@ -158,10 +158,10 @@ def trigger(book: Any) -> None:
             break
         slot = book.levels[lane, book.best[lane] & (book.levels.shape[1] - 1)].head
         order = book.orders[slot]
-        size, side = order.size, lane & 1
-        tell(book, TRIGGERED, order, size, 0, 0)
+        id_, size, side = book.resting[slot], order.size, lane & 1
+        tell(book, TRIGGERED, slot, size, 0, 0)
         shrink(book, slot, size)
-        match(book, order.id, order.agent, side, any_price(side), size)
+        match(book, id_, order.agent, side, any_price(side), size)
 
 
 @inlined

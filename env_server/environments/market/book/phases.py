@@ -55,7 +55,7 @@ def cross(book: Any, bid_slot: int, ask_slot: int, price: int) -> None:
     sells.shares -= size
     buys.volume += size
     sells.volume += size
-    tell(book, CROSSED, bid, size, ask.id, ask.agent)
+    tell(book, CROSSED, bid_slot, size, book.resting[ask_slot], ask.agent)
     book.feed[(book.fed - 1) & (len(book.feed) - 1)].price = price
     book.last = price
     shrink(book, bid_slot, size)
@@ -79,7 +79,7 @@ def turn(book: Any, phase: int) -> None:
     book.phase = phase
     if phase == CLOSED:
         for slot in range(len(book.orders)):
-            if book.orders[slot].size and book.orders[slot].kind == DAY:
+            if book.resting[slot] and book.orders[slot].kind == DAY:
                 delete(book, slot)
     trigger(book)
 
@@ -90,6 +90,6 @@ def shift(book: Any, base: int) -> None:
     top = base + book.levels.shape[1]
     for slot in range(len(book.orders)):
         order = book.orders[slot]
-        if order.size and (order.price < base or order.price >= top):
+        if book.resting[slot] and (order.price < base or order.price >= top):
             delete(book, slot)
     book.base = base

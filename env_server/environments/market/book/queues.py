@@ -18,10 +18,11 @@ RESTED, REDUCED, DELETED = int(Feed.RESTED), int(Feed.REDUCED), int(Feed.DELETED
 
 
 @inlined
-def tell(book: Any, kind: int, order: Any, size: int, other: int, other_agent: int) -> None:
+def tell(book: Any, kind: int, slot: int, size: int, other: int, other_agent: int) -> None:
     """Add an event about a resting order to the feed."""
+    order = book.orders[slot]
     event = book.feed[book.fed & (len(book.feed) - 1)]
-    event.id, event.agent, event.lane, event.price = order.id, order.agent, order.lane, order.price
+    event.id, event.agent, event.lane, event.price = book.resting[slot], order.agent, order.lane, order.price
     event.kind, event.size, event.other, event.other_agent = kind, size, other, other_agent
     event.time = book.time
     book.fed += 1
@@ -54,7 +55,8 @@ def rest(book: Any, id_: int, agent: int, lane: int, price: int, size: int, kind
     """Put an order at the end of its queue; its slot must be free."""
     slot = id_ & (len(book.orders) - 1)
     order = book.orders[slot]
-    order.id, order.agent, order.lane, order.price, order.size, order.kind = id_, agent, lane, price, size, kind
+    book.resting[slot] = id_
+    order.agent, order.lane, order.price, order.size, order.kind = agent, lane, price, size, kind
     level = level_of(book, lane, price)
     if book.count[lane] == 0 or (price - book.best[lane]) * onward(lane) < 0:
         book.best[lane] = price
@@ -68,7 +70,7 @@ def rest(book: Any, id_: int, agent: int, lane: int, price: int, size: int, kind
     book.queues[lane] += lots == 0
     book.live += 1
     book.accounts[agent].open[lane & 1] += size
-    tell(book, RESTED, order, size, 0, 0)
+    tell(book, RESTED, slot, size, 0, 0)
 
 
 @inlined
@@ -82,6 +84,7 @@ def shrink(book: Any, slot: int, size: int) -> None:
     book.accounts[order.agent].open[lane & 1] -= size
     if order.size:
         return
+    book.resting[slot] = 0
     book.count[lane] -= 1
     book.queues[lane] -= level.total == 0
     book.live -= 1
@@ -97,6 +100,6 @@ def shrink(book: Any, slot: int, size: int) -> None:
 @inlined
 def delete(book: Any, slot: int) -> None:
     """Cancel a resting order."""
-    order = book.orders[slot]
-    tell(book, DELETED, order, order.size, 0, 0)
-    shrink(book, slot, order.size)
+    size = book.orders[slot].size
+    tell(book, DELETED, slot, size, 0, 0)
+    shrink(book, slot, size)

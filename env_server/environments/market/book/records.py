@@ -82,7 +82,6 @@ EVENT: Final = np.dtype(
 """A change of the book: ``id``, ``agent`` and ``lane`` are the resting order's, ``other`` the incoming one's."""
 ORDER: Final = np.dtype(
     [
-        ("id", "i8"),
         ("agent", "i4"),
         ("price", "i4"),
         ("size", "i4"),
@@ -92,7 +91,7 @@ ORDER: Final = np.dtype(
         ("kind", "i2"),
     ]
 )
-"""A resting order; ``size`` is what is left of it, 0 in a free slot."""
+"""A resting order; ``size`` is what is left of it, 0 in a free slot. Its id is in ``resting``."""
 ACCOUNT: Final = np.dtype(
     [
         ("cash", "i8"),
@@ -125,7 +124,8 @@ STATE: Final[list[Any]] = [
 """What a book knows beside its queues. ``best``: price at the front of each lane that has orders. ``count``,
 ``queues``: its orders, and prices where there are some. ``last``: price of
 the last trade, 0 before the first. ``base``: lowest price of the ladder. ``fed``: events so far. ``collected``: fees
-less rebates, in cash units."""
+less rebates, in cash units. ``resting``: id of the order in a slot, 0: none; apart from the orders, for many ask
+whether one is still there, and little else."""
 
 
 def level_type(slots: int) -> np.dtype[np.void]:
@@ -156,6 +156,7 @@ def book_type(slots: int, prices: int, accounts: int, events: int) -> np.dtype[n
     if accounts < 1:
         raise ValueError(f"accounts: expected >= 1, got {accounts}")
     parts: list[Any] = [
+        ("resting", "i8", (slots,)),
         ("orders", ORDER, (slots,)),
         ("levels", level_type(slots), (len(Lane), prices)),
         ("accounts", ACCOUNT, (accounts,)),
