@@ -79,7 +79,8 @@ def run(quick: bool) -> list[Row]:
     return [
         Row(f"seeds with at least {FACTS} of 12 facts", [enough], "%", f">= {SHARE:g}", enough >= SHARE),
         *(_share(list(same)) for same in zip(*found, strict=True)),
-        _aggregated(played.tapes),
+        _exponent("of one side's orders", [row[-1].values[0] for row in found]),
+        _exponent("of the net flow over ten steps", [impact_exponent(*_windows(tape, 10)) for tape in played.tapes]),
         *_sense(played, play(seeds, QUOTES)),
         *(Row(f"ABIDES rmsc04: {name}", values, "", "published, not run", True) for name, values in ABIDES.items()),
     ]
@@ -91,10 +92,9 @@ def _share(same: list[Fact]) -> Row:
     return Row(f"{same[0].name}: {same[0].wanted}", [share], "%", "for information", True)
 
 
-def _aggregated(tapes: list[Tape]) -> Row:
-    """The exponent of impact where flow is that of many orders."""
-    exponents = [impact_exponent(*_windows(tape, 10)) for tape in tapes]
-    return Row("exponent of impact over ten steps", [float(np.nanmedian(exponents))], "", "for information", True)
+def _exponent(whose: str, exponents: list[float]) -> Row:
+    """The exponent of impact, δ."""
+    return Row(f"exponent of impact {whose}", [float(np.nanmedian(exponents))], "", "for information", True)
 
 
 def _windows(tape: Tape, length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
