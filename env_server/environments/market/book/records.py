@@ -122,10 +122,9 @@ STATE: Final[list[Any]] = [
     ("collected", "i8"),
 ]
 """What a book knows beside its queues. ``best``: price at the front of each lane that has orders. ``count``,
-``queues``: its orders, and prices where there are some. ``last``: price of
-the last trade, 0 before the first. ``base``: lowest price of the ladder. ``fed``: events so far. ``collected``: fees
-less rebates, in cash units. ``resting``: id of the order in a slot, 0: none; apart from the orders, for many ask
-whether one is still there, and little else."""
+``queues``: its orders, and prices where there are some. ``last``: price of the last trade, 0 before the first.
+``base``: lowest price of the ladder. ``fed``: events so far; in a market, of the step. ``collected``: fees less
+rebates, in cash units."""
 
 
 def level_type(slots: int) -> np.dtype[np.void]:
@@ -140,6 +139,8 @@ def level_type(slots: int) -> np.dtype[np.void]:
 
 def book_type(slots: int, prices: int, accounts: int, events: int) -> np.dtype[np.void]:
     """One book as one record, so that many books are one array and a snapshot is its copy.
+
+    ``resting``: id of the order in a slot, 0: none; apart from the orders, as most who ask only want to know that.
 
     Args:
         slots: orders that can rest, a power of two; the order with id i lies in slot i mod slots.
