@@ -28,15 +28,17 @@ COMMAND: Final = f"python -m experiments {GROUP}"
 
 
 def play_scripted(*, again: bool) -> Matches:
-    """Let scripted makers play in the seat of the learned ones; what is kept of the same game is returned."""
+    """Let scripted makers play in the learned ones' seat; what is kept of the same makers and game is returned."""
     experiment = load_experiment(GROUP, LEARNED[-1], 0)
     kept, configuration = read_matches(SCRIPTED), fingerprint(experiment)
-    if kept is not None and kept.configuration == configuration and not again:
+    makers = [SCRIPT, *SETTINGS, "scripted:random"]
+    played_by = [match.players[SEAT] for match in kept.matches] if kept else []
+    if kept and (kept.configuration, played_by) == (configuration, makers) and not again:
         return kept
     began, game = time.monotonic(), judged(experiment)
     with Table() as table:
         played = []
-        for policy in (SCRIPT, *SETTINGS, "scripted:random"):
+        for policy in makers:
             print(f"{game.name}: {policy}", flush=True)
             played.append(table.play(game.name, game.config, {SEAT: policy}, FINAL_EPISODES))
     provenance = came_from(COMMAND, began)

@@ -1,5 +1,8 @@
 """What is kept of experiments, and the page that is written from it."""
 
+from contextlib import nullcontext
+from unittest.mock import Mock
+
 import pytest
 
 from analysis.market.making import Making
@@ -133,6 +136,18 @@ def test_makers_are_told_by_what_they_earn_more_than_the_scripted_one(results):
     text = page()
     assert "11.00 ± 0.10 | **10.0 ± 2.0** | 10.0 min |" in text
     assert "| `market:maker limit=50 half_spread=4` | 5.00 ± 0.10 |" in text
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_scripted_makers_are_kept_while_they_are_the_same(results, monkeypatch, same):
+    makers = [trading.SCRIPT, *(trading.SETTINGS if same else trading.SETTINGS[1:]), "scripted:random"]
+    configuration = stored.fingerprint(running.load_experiment(trading.GROUP, trading.LEARNED[-1], 0))
+    found = [played(1.0, players={"maker_0": maker}) for maker in makers]
+    kept = stored.Matches(title="t", configuration=configuration, provenance=PROVENANCE, matches=found)
+    stored.write(results / f"{trading.SCRIPTED}.json", kept)
+    monkeypatch.setattr(trading, "Table", Mock(side_effect=RuntimeError("they play")))
+    with nullcontext() if same else pytest.raises(RuntimeError, match="they play"):
+        assert trading.play_scripted(again=False) == kept
 
 
 def test_a_matrix_has_teams_down_and_adversaries_across(results):
