@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agora.polling import poll_sockets
+
+# Else gRPC writes a line about every peer that ends calls because it stops; it reads this when it is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 if TYPE_CHECKING:
     from agora.agent import Agent
