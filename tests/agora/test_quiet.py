@@ -37,7 +37,5 @@ os._exit(0)
 
 def test_a_peer_that_stops_during_a_call_is_an_error_and_not_a_line_on_stderr() -> None:
     variables = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
-    done = subprocess.run(
-        [sys.executable, "-c", PEER_STOPS], env=variables, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", PEER_STOPS], env=variables, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("UNAVAILABLE\n", "")
