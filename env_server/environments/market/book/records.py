@@ -82,16 +82,17 @@ EVENT: Final = np.dtype(
 """A change of the book: ``id``, ``agent`` and ``lane`` are the resting order's, ``other`` the incoming one's."""
 ORDER: Final = np.dtype(
     [
-        ("agent", "i4"),
+        ("agent", "u4"),
         ("price", "i4"),
         ("size", "i4"),
-        ("next", "i4"),
-        ("prev", "i4"),
+        ("next", "u4"),
+        ("prev", "u4"),
         ("lane", "i2"),
         ("kind", "i2"),
     ]
 )
-"""A resting order; ``size`` is what is left of it, 0 in a free slot. Its id is in ``resting``."""
+"""A resting order; ``size`` is what is left of it, 0 in a free slot. Its id is in ``resting``. What
+is an index is unsigned: numba looks whether others are below 0, and counts those from the end."""
 ACCOUNT: Final = np.dtype(
     [
         ("cash", "i8"),
@@ -133,7 +134,7 @@ def level_type(slots: int) -> np.dtype[np.void]:
     Small where the numbers allow, as orders are at many prices, which all need to be in the cache.
     """
     small = slots * MAX_SIZE < 2**31
-    slot, lots = ("i2", "i4") if small else ("i4", "i8")
+    slot, lots = ("u2", "i4") if small else ("u4", "i8")
     return np.dtype([("head", slot), ("tail", slot), ("total", lots)])
 
 
