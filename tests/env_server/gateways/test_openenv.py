@@ -14,11 +14,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from bench.processes import ROOT, Service, free_address
+from bench.processes import Service, free_address
 from env_server.environments.charging import Charging, ChargingConfig
+from tests.support.tools import OPENENV, needs
 
-PEER = ROOT / ".peers" / "openenv" / "bin"
-needs_peer = pytest.mark.skipif(not PEER.exists(), reason="make peers PEERS=openenv")
+needs_peer = needs("OpenEnv")
 ROUNDS, PRICE = 3, 0.25
 FAIR = [0.5] * 8
 
@@ -81,7 +81,7 @@ def until(what, seconds=20.0):
 @needs_peer
 def test_the_official_checker_finds_nothing_wrong(address):
     done = subprocess.run(
-        [PEER / "openenv", "validate", "--url", f"http://{address}"], capture_output=True, text=True, check=False
+        [OPENENV / "openenv", "validate", "--url", f"http://{address}"], capture_output=True, text=True, check=False
     )
     report = json.loads(done.stdout)
     assert done.returncode == 0 and report["passed"] and report["mode"] == "simulation"
@@ -113,7 +113,7 @@ print(json.dumps(told))
 @needs_peer
 def test_the_official_client_plays_the_game_that_others_play(address):
     done = subprocess.run(
-        [PEER / "python", "-c", CLIENT, f"http://{address}"], capture_output=True, text=True, check=True
+        [OPENENV / "python", "-c", CLIENT, f"http://{address}"], capture_output=True, text=True, check=True
     )
     *played, ending, after, again = json.loads(done.stdout)
     assert played == [[pytest.approx(seen), pytest.approx(reward)] for seen, reward in own_game(7)]
@@ -146,7 +146,7 @@ print(json.dumps(asyncio.run(main())))
 @needs_peer
 def test_an_mcp_client_plays_it_too(address):
     done = subprocess.run(
-        [PEER / "python", "-c", MCP_CLIENT, f"http://{address}/mcp"], capture_output=True, text=True, check=True
+        [OPENENV / "python", "-c", MCP_CLIENT, f"http://{address}/mcp"], capture_output=True, text=True, check=True
     )
     first, second, *rewards, refusal = json.loads(done.stdout)
     assert (first, second) == ("new_episode", "act")
