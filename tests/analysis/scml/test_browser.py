@@ -55,7 +55,7 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
 
 def until(page: Any, condition: str) -> None:
     """Ask from outside: the page's own security policy forbids playwright's ``wait_for_function``."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         page.wait_for_timeout(50)

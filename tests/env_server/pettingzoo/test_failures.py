@@ -125,12 +125,12 @@ def test_a_process_that_is_killed_while_it_computes_is_told(host):
 
 
 def test_a_process_that_hangs_is_given_up_after_patience(host):
-    hosted = host(f"{ZOO}:Faulty?kind=hang&at=1", COPIES, workers=2, patience=1.0)
+    hosted = host(f"{ZOO}:Faulty?kind=hang&at=1", COPIES, workers=2, patience=5.0)
     hosted.reset(SEED, numbers(COPIES))
     before = hosted.pids
     with pytest.raises(Refused) as caught:
         hosted.step(SAID)
-    assert caught.value.retryable and "within 1 s" in str(caught.value)
+    assert caught.value.retryable and "within 5 s" in str(caught.value)
     assert all(gone(pid) for pid in before)
 
 
@@ -183,7 +183,7 @@ def test_a_server_that_is_killed_leaves_nobody_behind(tmp_path):
 @pytest.mark.parametrize("last", ["game.close()", "pass"])
 def test_a_server_that_ends_says_nothing_of_leaks(last, tmp_path):
     process, pids = start(tmp_path, last)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=90)
     assert process.returncode == 0 and all(map(gone, pids)) and "leak" not in errors and "Traceback" not in errors
 
 
