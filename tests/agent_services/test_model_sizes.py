@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from agent_services import model_sizes
 from agent_services.model_check import check_structure
 from agora.errors import Refused
 
@@ -241,9 +242,84 @@ def test_computed_shapes_are_those_of_the_runtime():
         "first": np.array([0]), "two": np.array([2]), "four": np.array([4]), "one": np.array([1]),
         "one_f": floats(1), "zero_s": np.int64(0), "one_s": np.int64(1),
     }  # fmt: skip
-    data = model(*nodes, out=["N"], **weights)
-    check_structure(data)
-    proto = onnx.load_model_from_string(data)
-    (mean,) = ort.InferenceSession(data).run(None, {"x": floats(16, 8)})
-    assert mean.tolist() == list(range(64))  # z is (32, 2), w is (32, 2)
-    assert len(proto.graph.node) == len(nodes)
+    proto = onnx.load_model_from_string(model(*nodes, out=["N"], **weights))
+    run = model_sizes._Run(model_sizes.Sizes(proto), proto.graph, 16)
+    names = [outputs[0] for _, _, outputs, _ in nodes]
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name != "mean")
+    found = ort.InferenceSession(proto.SerializeToString()).run(names, {"x": floats(16, 8)})
+    assert {n: model_sizes._shape(run.types[n]) for n in names} == {
+        n: v.shape for n, v in zip(names, found, strict=True)
+    }
+    assert found[-1].tolist() == list(range(64))  # z is (32, 2), and w too
+    for name in {"s", "n", "n2", "k", "zs", "e", "w", "p"}:
+        assert np.array_equal(run.known[name], found[names.index(name)]), name
+
+
+def moved(*lengths):
+    return 10 * sum(lengths)
+
+
+# Multiplications by hand, at 16 rows of 8 numbers; each model is one operator behind a Reshape to (16, 1, 8), which
+# itself moves 128 numbers in, 128 out and a shape of 3.
+SHAPED_UP = moved(128, 128, 3)
+WORK = {
+    "Conv": (  # 16 rows, 4 channels, 6 places, each of 3 products
+        ("Conv", ["y", "w"], ["mean"], {}), {"w": floats(4, 1, 3)}, moved(128, 12, 384) + 384 * 3,
+    ),
+    "ConvTranspose": (
+        ("ConvTranspose", ["y", "w"], ["mean"], {}), {"w": floats(1, 4, 3)}, moved(128, 12, 640) + 128 * 4 * 3,
+    ),
+    "MaxPool": (("MaxPool", ["y"], ["mean"], {"kernel_shape": [4]}), {}, moved(128, 80) + 80 * 4),
+    "AveragePool": (("AveragePool", ["y"], ["mean"], {"kernel_shape": [2]}), {}, moved(128, 112) + 112 * 2),
+    "LSTM": (  # a sequence of 16 with one row: 4 gates of 5 units see 8 inputs and 5 of their own
+        ("LSTM", ["y", "w", "r"], ["mean"], {"hidden_size": 5}),
+        {"w": floats(1, 20, 8), "r": floats(1, 20, 5)}, moved(128, 160, 100, 80) + 16 * 20 * (8 + 5),
+    ),
+    "MatMul": (("MatMul", ["y", "w"], ["mean"], {}), {"w": floats(8, 7)}, moved(128, 56, 112) + 16 * 8 * 7),
+    "Einsum": (
+        ("Einsum", ["y", "w"], ["mean"], {"equation": "abc,cd->abd"}), {"w": floats(8, 7)},
+        moved(128, 56, 112) + 16 * 8 * 7,
+    ),
+    "Neg": (("Neg", ["y"], ["mean"], {}), {}, moved(128, 128)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_work_is_what_it_is_by_hand(monkeypatch, name):
+    node, weights, expected = WORK[name]
+    data = model(("Reshape", ["x", "k"], ["y"], {}), node, k=np.array([-1, 1, 8]), **weights)
+    monkeypatch.setattr(model_sizes, "MAX_WORK", SHAPED_UP + expected)
+    assert check_structure(data)[0] == 16
+    monkeypatch.setattr(model_sizes, "MAX_WORK", SHAPED_UP + expected - 1)
+    with pytest.raises(Refused, match=f"got {SHAPED_UP + expected} up to {name}"):
+        check_structure(data)
+
+
+def test_memory_is_what_it_is_by_hand():
+    """16 x 8 x 1024 x 2048 products of 4 bytes, beside the 16 sums of the answer."""
+    with pytest.raises(Refused, match=f"got {4 * (2**28 + 16)} at Einsum"):
+        check_structure(SCRATCH["Einsum"]())
+
+
+def test_attention_sees_what_is_past(monkeypatch):
+    """3 keys more for the 4 queries of 2 heads in 16 rows."""
+    shape, past = ("Reshape", ["x", "k"], ["y"], {}), floats(16, 2, 3, 1)
+    attention = ("Attention", ["y", "y", "y", "", "past", "past"], ["mean", "keys", "values"], {})
+    data = model(shape, attention, opset=23, k=np.array([-1, 2, 4, 1]), past=past)
+    keys = 16 * 2 * (4 + 3)
+    expected = moved(128, 128, 4) + moved(128, past.size, 128, keys, keys) + 2 * 16 * 2 * 4 * (4 + 3)
+    monkeypatch.setattr(model_sizes, "MAX_WORK", expected - 1)
+    with pytest.raises(Refused, match=f"got {expected} up to Attention"):
+        check_structure(data)
+
+
+def test_attention_is_every_query_against_every_key(monkeypatch):
+    """16 rows, 2 heads, 4 queries and keys of width 1: twice 16 * 2 * 4 * 4 products, for the scores and the values."""
+    shape = ("Reshape", ["x", "k"], ["y"], {})
+    data = model(shape, ("Attention", ["y", "y", "y"], ["mean"], {}), opset=23, k=np.array([-1, 2, 4, 1]))
+    expected = moved(128, 128, 4) + moved(128, 128) + 2 * 16 * 2 * 4 * 4
+    monkeypatch.setattr(model_sizes, "MAX_WORK", expected)
+    assert check_structure(data)[0] == 16
+    monkeypatch.setattr(model_sizes, "MAX_WORK", expected - 1)
+    with pytest.raises(Refused, match=f"got {expected} up to Attention"):
+        check_structure(data)
