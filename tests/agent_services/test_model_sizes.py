@@ -90,6 +90,12 @@ def test_a_shape_that_hangs_on_the_observation_is_refused():
         check_structure(through(*numbers, *shape, one=np.array([1])))
 
 
+def test_one_unknown_axis_is_enough():
+    depth = [("Cast", ["x"], ["i"], {"to": 7}), ("ReduceMax", ["i"], ["d"], {"keepdims": 0})]
+    with pytest.raises(Refused, match=r"beforehand, got \[16, 8, None\] from OneHot"):
+        check_structure(through(*depth, ("OneHot", ["i", "d", "v"], ["huge"], {}), v=np.array([0, 1], np.float32)))
+
+
 def test_memory_is_counted_for_all_that_is_needed_at_one_time():
     """A chain of tensors of 64 MiB frees each as it goes; the same tensors side by side are too many."""
     wide = [("Tile", ["x", "k"], ["t0"], {})]
@@ -299,6 +305,18 @@ def test_memory_is_what_it_is_by_hand():
     """16 x 8 x 1024 x 2048 products of 4 bytes, beside the 16 sums of the answer."""
     with pytest.raises(Refused, match=f"got {4 * (2**28 + 16)} at Einsum"):
         check_structure(SCRATCH["Einsum"]())
+
+
+def test_attention_of_heads_side_by_side(monkeypatch):
+    """(16, 4, 2): 2 heads of width 1 for queries and keys, and values of width 3 a head."""
+    shape, wide = ("Reshape", ["x", "k"], ["y"], {}), ("Tile", ["y", "t"], ["v"], {})
+    attention = ("Attention", ["y", "y", "v"], ["mean"], {"q_num_heads": 2, "kv_num_heads": 2})
+    data = model(shape, wide, attention, opset=23, k=np.array([-1, 4, 2]), t=np.array([1, 1, 3]))
+    scores, width = 16 * 2 * 4 * 4, 6  # bounded by the widest of all heads together
+    expected = moved(128, 128, 3) + moved(128, 3, 384) + moved(128, 384, 384) + 2 * scores * width
+    monkeypatch.setattr(model_sizes, "MAX_WORK", expected - 1)
+    with pytest.raises(Refused, match=f"got {expected} up to Attention"):
+        check_structure(data)
 
 
 def test_attention_sees_what_is_past(monkeypatch):
