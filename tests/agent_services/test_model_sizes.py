@@ -242,7 +242,7 @@ def test_computed_shapes_are_those_of_the_runtime():
         ("ConstantOfShape", ["zs"], ["o"], {}), ("Equal", ["zs", "four"], ["e"], {}),
         ("Where", ["e", "two", "zs"], ["w"], {}), ("Expand", ["one_f", "w"], ["v"], {}),
         ("ReduceProd", ["w"], ["p"], {"keepdims": 0}), ("Range", ["zero_s", "p", "one_s"], ["r"], {}),
-        ("Cast", ["r"], ["mean"], {"to": 1}),
+        ("Cast", ["r"], ["mean"], {"to": 1}), ("Size", ["z"], ["q"], {}),
     ]  # fmt: skip
     weights = {
         "first": np.array([0]), "two": np.array([2]), "four": np.array([4]), "one": np.array([1]),
@@ -256,8 +256,8 @@ def test_computed_shapes_are_those_of_the_runtime():
     assert {n: model_sizes._shape(run.types[n]) for n in names} == {
         n: v.shape for n, v in zip(names, found, strict=True)
     }
-    assert found[-1].tolist() == list(range(64))  # z is (32, 2), and w too
-    for name in {"s", "n", "n2", "k", "zs", "e", "w", "p"}:
+    assert found[names.index("mean")].tolist() == list(range(64))  # z is (32, 2), and w too
+    for name in {"s", "n", "n2", "k", "zs", "e", "w", "p", "q"}:
         assert np.array_equal(run.known[name], found[names.index(name)]), name
 
 
