@@ -133,6 +133,7 @@ def width_of(members: Sequence[Leaf]) -> int:
 
 def _single(agent: str, space: Any) -> Leaf:
     found = leaves(space)
-    if len(found) != 1:
+    # A Dict or Tuple of one member is one leaf too, but its heads have names that no exported policy answers to.
+    if len(found) != 1 or found[0].path:
         raise ValueError(f"action space of {agent}: expected a single Box or choices, got {space}")
     return found[0]

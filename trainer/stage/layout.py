@@ -50,7 +50,8 @@ class Layout:
                 raise ValueError(f"{agent}: expected the spaces of {spec.agents[0]}, got {seen} and {done}")
         (action, *others) = leaves(acted)
         low, high = (np.broadcast_to(b, action.shape).astype(np.float32).ravel() for b in (action.low, action.high))
-        if others or action.choices or not (np.abs([low, high]) < UNBOUNDED).all():
+        plain = not (others or action.path or action.choices) and action.dtype.kind == "f"
+        if not plain or not (np.abs([low, high]) < UNBOUNDED).all():
             raise ValueError(f"action space: expected one Box with finite bounds, got {acted}")
         return cls(len(spec.agents), leaves(observed), leaves(spec.state_space), action, low, high)
 
