@@ -163,8 +163,9 @@ class Describe:
     """HOST:PORT or unix:PATH; runs/NAME/processes.json lists those of a run."""
     json: bool = False
     """Print JSON instead of tables."""
-    timeout: float = 5.0
-    """Seconds to wait for an answer."""
+    timeout: float = 60.0
+    """Seconds that each answer may take; building a game for the first time may compile it. Nothing at the
+    address is told after 5 s."""
 
     def __call__(self) -> int:
         """Do it."""
