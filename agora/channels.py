@@ -84,7 +84,7 @@ def channel_options(address: str) -> Sequence[tuple[str, int | str]]:
 
     With ``grpc_proxy`` gRPC looks at no other proxy, and ``no_grpc_proxy`` or ``no_proxy`` names what it is not for.
     """
-    proxied = not is_local(address) and bool(os.environ.get("grpc_proxy"))
+    proxied = not is_local(address) and bool(os.environ.get("grpc_proxy"))  # noqa: SIM112  # gRPC reads it so
     return (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(proxied)))
 
 

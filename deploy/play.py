@@ -20,6 +20,7 @@ from agora.channels import connect
 from agora.codec import from_tensor
 from agora.errors import Refused, explain
 from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, seat_pb2
+from agora.waiting import waiting
 from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import EnvironmentSettings
 from deploy.probing import describe_environment
@@ -102,12 +103,15 @@ class _Table:
             LaunchError: a process failed, or something asked for is wrong.
         """
         game = self._game
-        async with Services() as services:
+        async with Services(self._say) as services:
             server = await services.start("env_server", "env_server", [*game.imports, *game.keeping])
-            about = await describe_environment(server, game.settings, "--set")
+            about = await describe_environment(server, game.settings, "--set", self._say)
             check_agents("--seat", list(game.seats), about["agents"])
             seats = await services.seat({agent: game.seats.get(agent, game.policy) for agent in about["agents"]})
             return await self._collect(server, about["agents"], seats)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     async def _collect(self, server: str, agents: Sequence[str], seats: dict[str, str]) -> Earned:
         game, earned = self._game, Earned({agent: [] for agent in agents})
@@ -129,17 +133,23 @@ class _Table:
         totals = {agent: np.zeros(game.copies) for agent in agents}
         with Progress(console=self._console, transient=True) as progress:
             task = progress.add_task(f"{game.settings.name}: {game.copies} copies", total=game.blocks)
-            async for item in _items(server, request):
-                if item.WhichOneof("kind") == "summary":
-                    earned.summary.CopyFrom(item.summary)
-                    continue
-                for agent, part in zip(agents, item.segment.agents, strict=True):
-                    totals[agent] += from_tensor(part.reward).sum(axis=0)
-                if item.segment.last:
-                    progress.advance(task)
-                    for agent, total in totals.items():
-                        earned.returns[agent] += total.tolist()
-                        total[:] = 0.0
+
+            def what() -> str:
+                number = int(progress.tasks[0].completed) + 1
+                return f"block {min(number, game.blocks)} of {game.blocks}; an episode takes as long as its game, Ctrl-C stops it"
+
+            async with waiting(what, self._say):
+                async for item in _items(server, request):
+                    if item.WhichOneof("kind") == "summary":
+                        earned.summary.CopyFrom(item.summary)
+                        continue
+                    for agent, part in zip(agents, item.segment.agents, strict=True):
+                        totals[agent] += from_tensor(part.reward).sum(axis=0)
+                    if item.segment.last:
+                        progress.advance(task)
+                        for agent, total in totals.items():
+                            earned.returns[agent] += total.tolist()
+                            total[:] = 0.0
         return earned
 
 

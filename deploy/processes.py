@@ -19,6 +19,8 @@ from agora.channels import connect
 
 _CHILD = Path(__file__).with_name("child.py")
 POLL_SECONDS = 0.05
+START_SECONDS = 120.0
+"""Until a process must work that was started: the first time of a game compiles it."""
 
 
 async def is_healthy(address: str, timeout: float = 2.0) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ async def _stay(offer: Offer) -> None:
     for flag, address in {"listen": offer.listen or "", **offer.doors}.items():
         if address.endswith(":0"):
             raise BadExperiment(f"--{flag}", [Fault("(flag)", "a port that can be told", repr(address))])
-    async with Services() as services:
+    async with Services(_say) as services:
         agents = await _agents(offer)
         driven = _driven(offer, agents)
         seats = await services.seat({a: offer.seats.get(a, offer.policy) for a in agents if a != driven})
@@ -80,11 +81,15 @@ async def _stay(offer: Offer) -> None:
         await services.watch()
 
 
+def _say(text: str) -> None:
+    Console(stderr=True).print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
 async def _agents(offer: Offer) -> list[str]:
     """Who plays. A server must be told who answers for whom when it starts, so another one is asked before."""
-    async with Services() as services:
+    async with Services(_say) as services:
         server = await services.start("env_server", "env_server", offer.imports)
-        about = await describe_environment(server, offer.settings, "--set")
+        about = await describe_environment(server, offer.settings, "--set", _say)
     agents: list[str] = about["agents"]
     return agents
 
@@ -141,4 +146,8 @@ def _lines(offer: Offer, server: str, driven: str, seats: Mapping[str, str]) -> 
     if address := offer.doors.get("openenv"):
         lines += ["as an OpenEnv:", "  from openenv import GenericEnvClient"]
         lines += [f"  env = GenericEnvClient(base_url='http://{address}').sync()"]
+    if offer.doors and (
+        proxies := sorted({"http_proxy", "https_proxy", "grpc_proxy"} & set(map(str.lower, os.environ)))
+    ):
+        lines += [f"{', '.join(proxies)} is set: these clients reach the doors with no_proxy=127.0.0.1,localhost"]
     return [*lines, "Ctrl-C stops everything."]

@@ -91,10 +91,11 @@ def test_a_job_is_done_with_0_but_a_server_is_not(tmp_path):
 
 
 def test_what_never_becomes_ready(tmp_path):
-    patience = Patience(start_seconds=0.3, quick_deaths=1)
+    patience = Patience(start_seconds=0.3)
     supervisor = Supervisor(command(tmp_path, *python("import time; time.sleep(60)")), patience, lambda _: None)
     with pytest.raises(ProcessFailed, match=r"not ready within 0.3 s"):
         run_to_the_end(supervisor)
+    assert supervisor.restarts == 0
 
 
 def test_sigterm_ignored_is_sigkill(tmp_path):
