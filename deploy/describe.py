@@ -100,7 +100,7 @@ def _game(stub: environment_pb2_grpc.EnvironmentServiceStub, name: str, timeout:
 def _why(error: grpc.RpcError | grpc.FutureTimeoutError, asked: str, timeout: float) -> str:
     if isinstance(error, grpc.FutureTimeoutError):
         return f"{asked}: nothing there within {min(timeout, CONNECT_SECONDS):g} s"
-    late = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    late = hasattr(error, "code") and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     return f"{asked}: no answer within {timeout:g} s (--timeout)" if late else str(explain(error, asked))
 
 

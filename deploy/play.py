@@ -32,10 +32,9 @@ class Game:
     """What is played, and by whom.
 
     Attributes:
-        settings: the environment's name and configuration.
+        settings: the environment's name and configuration, and where it comes from.
         policy: who plays agents without a seat: "scripted:NAME", or "onnx:FILE".
         seats: agent to such a policy, or to the address of a running agent service.
-        imports: flags of the environment server: what it may import.
         copies: episodes side by side.
         blocks: how often.
         seed: of everything.
@@ -46,7 +45,6 @@ class Game:
     settings: EnvironmentSettings
     policy: str
     seats: dict[str, str]
-    imports: Sequence[str]
     copies: int
     blocks: int
     seed: int
@@ -104,7 +102,7 @@ class _Table:
         """
         game = self._game
         async with Services(self._say) as services:
-            server = await services.start("env_server", "env_server", [*game.imports, *game.keeping])
+            server = await services.start("env_server", "env_server", [*game.settings.imports, *game.keeping])
             about = await describe_environment(server, game.settings, "--set", self._say)
             check_agents("--seat", list(game.seats), about["agents"])
             seats = await services.seat({agent: game.seats.get(agent, game.policy) for agent in about["agents"]})
@@ -136,7 +134,7 @@ class _Table:
 
             def what() -> str:
                 number = int(progress.tasks[0].completed) + 1
-                return f"block {min(number, game.blocks)} of {game.blocks}; an episode takes as long as its game, Ctrl-C stops it"
+                return f"block {min(number, game.blocks)} of {game.blocks}; a game takes as long as it likes, Ctrl-C stops it"
 
             async with waiting(what, self._say):
                 async for item in _items(server, request):

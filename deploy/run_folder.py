@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel
 
 from deploy.errors import BadExperiment, Fault, LaunchError
-from deploy.experiment import RESUMABLE, Experiment
+from deploy.experiment import IMPORTS, RESUMABLE, Experiment
 from deploy.loading import load
 
 
@@ -95,8 +95,11 @@ def create(
     raise AssertionError("count() does not end")
 
 
-def reopen(runs: Path, experiment: Experiment) -> RunFolder:
+def reopen(runs: Path, experiment: Experiment) -> tuple[RunFolder, Experiment]:
     """Open the folder of a run that is to be continued.
+
+    Returns:
+        The folder, and the experiment; where its game is imported from is kept and need not be said again.
 
     Raises:
         BadExperiment: there is none, or it was another experiment.
@@ -105,10 +108,14 @@ def reopen(runs: Path, experiment: Experiment) -> RunFolder:
     if not folder.config.exists():
         fault = Fault("--resume", "a run to continue", "no config.yaml there", "leave --resume out, or give --name")
         raise BadExperiment(str(folder.path), [fault])
-    faults = list(_differences(load(folder.config), experiment))
+    before = load(folder.config)
+    kept = {key: getattr(before.environment, key) for key in IMPORTS if not getattr(experiment.environment, key)}
+    environment = experiment.environment.model_copy(update=kept)
+    experiment = experiment.model_copy(update={"environment": environment})
+    faults = list(_differences(before, experiment))
     if faults:
         raise BadExperiment(f"{folder.path}: it is another experiment", faults)
-    return folder
+    return folder, experiment
 
 
 def _differences(old: BaseModel, new: BaseModel) -> Iterator[Fault]:

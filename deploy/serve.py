@@ -25,10 +25,9 @@ class Offer:
     """What is kept running.
 
     Attributes:
-        settings: the environment's name and configuration.
+        settings: the environment's name and configuration, and where it comes from.
         policy: who plays agents without a seat: "scripted:NAME", or "onnx:FILE".
         seats: agent to such a policy, or to the address of a running agent service.
-        imports: flags of the environment server: what it may import.
         agent: whom clients act for; None: the first one without a seat.
         listen: address of the environment server; None: a free one.
         doors: address of each endpoint for clients of another protocol, by its flag ("dm-env-rpc", "openenv").
@@ -38,7 +37,6 @@ class Offer:
     settings: EnvironmentSettings
     policy: str
     seats: dict[str, str]
-    imports: Sequence[str]
     agent: str | None
     listen: str | None
     doors: Mapping[str, str]
@@ -73,7 +71,7 @@ async def _stay(offer: Offer) -> None:
         agents = await _agents(offer)
         driven = _driven(offer, agents)
         seats = await services.seat({a: offer.seats.get(a, offer.policy) for a in agents if a != driven})
-        arguments = [*offer.imports, *(_arguments(offer, driven, seats) if offer.doors else [])]
+        arguments = [*offer.settings.imports, *(_arguments(offer, driven, seats) if offer.doors else [])]
         if offer.lobby_tokens is not None:
             arguments += ["--lobby-tokens", str(offer.lobby_tokens)]
         server = await services.start("env_server", "env_server", arguments, offer.listen)
@@ -88,7 +86,7 @@ def _say(text: str) -> None:
 async def _agents(offer: Offer) -> list[str]:
     """Who plays. A server must be told who answers for whom when it starts, so another one is asked before."""
     async with Services(_say) as services:
-        server = await services.start("env_server", "env_server", offer.imports)
+        server = await services.start("env_server", "env_server", offer.settings.imports)
         about = await describe_environment(server, offer.settings, "--set", _say)
     agents: list[str] = about["agents"]
     return agents

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -37,6 +39,9 @@ class _Door(Protocol):
 
 async def main(settings: EnvironmentServerSettings) -> None:
     """Serve until told to stop."""
+    if settings.game or settings.pettingzoo_module:
+        # Behind all else, so that a user's folder that is called "trainer" is not taken for ours.
+        sys.path.append(os.getcwd())
     for game in settings.game:
         add(game)
     for module in settings.pettingzoo_module:

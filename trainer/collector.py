@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import grpc
 
@@ -78,7 +79,8 @@ class Collector:
             try:
                 stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[0])
                 left = max(give_up - time.monotonic(), 0.1)
-                async with waiting(lambda: f"{self._servers[0]} to describe {name}, at most {left:.0f} s", log.info):
+                what = f"{self._servers[0]} to describe {name}, at most {left:.0f} s"
+                async with waiting(partial(str, what), log.info):
                     return GameSpec.from_proto(name, await stub.DescribeEnvironment(request, timeout=left))
             except grpc.RpcError as error:
                 await self._pause(explain(error, self._servers[0]), give_up)
