@@ -12,6 +12,7 @@ import tyro
 from tyro.conf import Positional, UseAppendAction
 
 from agora.conformance.commands import Suite
+from deploy.errors import EXIT_FAILED
 from deploy.handing_on import COMMANDS, hand_on
 
 
@@ -285,7 +286,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args=words,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    sys.exit(command())
+    try:
+        code = command()
+    except OSError as error:  # a full disk, or a folder that may not be written
+        from agora.errors import told
+
+        print(f"agora: {told(error)}", file=sys.stderr)
+        code = EXIT_FAILED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,7 @@ def _report(folder: RunFolder, console: Console) -> int:
     try:
         code = report(folder.path, log)
     except subprocess.TimeoutExpired:
+        console.print(f"the report took longer than {REPORT_SECONDS} s", style="red", markup=False)
         code = EXIT_FAILED
     if code != 0 or not folder.report.exists():
         console.print(f"the run is finished, but its report failed:\n{log_tail(log)}", style="red", markup=False)

@@ -134,7 +134,7 @@ class _Table:
 
             def what() -> str:
                 number = int(progress.tasks[0].completed) + 1
-                return f"block {min(number, game.blocks)} of {game.blocks}; a game takes as long as it likes, Ctrl-C stops it"
+                return f"block {min(number, game.blocks)} of {game.blocks}; it takes as long as the game does"
 
             async with waiting(what, self._say):
                 async for item in _items(server, request):
@@ -167,7 +167,7 @@ async def _items(server: str, request: pb.CollectRequest) -> Any:
                 return
             except grpc.aio.AioRpcError as error:
                 problem = explain(error, server)
-                if not isinstance(problem, Refused):
+                if not isinstance(problem, Refused) or problem.reason == policy_pb2.REASON_INTERNAL:
                     raise LaunchError(str(problem)) from None
                 if problem.reason != policy_pb2.REASON_UNSUPPORTED or request.fallback == pb.FALLBACK_ABORT:
                     raise BadExperiment("play", [Fault(problem.field, problem.expected, problem.got)]) from None

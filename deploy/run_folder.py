@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from agora.writing import writing
 from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import IMPORTS, RESUMABLE, Experiment
 from deploy.loading import load
@@ -139,7 +140,7 @@ def _flat(values: dict[str, Any], under: tuple[str, ...] = ()) -> dict[tuple[str
 def write_atomically(path: Path, text: str) -> None:
     """Readers see the old text or the new one, never half of it."""
     draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8") as file:
+    with writing(path), draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from deploy.errors import EXIT_REFUSED, ProcessFailed, ProcessRefused
+from deploy.errors import EXIT_DISK, EXIT_REFUSED, ProcessFailed, ProcessRefused
 from deploy.processes import POLL_SECONDS, START_SECONDS, Child, Command, is_healthy
 
 State = Literal["waiting", "starting", "ready", "restarting", "done", "stopped"]
@@ -136,6 +136,8 @@ class Supervisor:
         self._note(f"{name} {why}")
         if child.exit_code == EXIT_REFUSED and (self.command.job or not self._worked_once):
             raise ProcessRefused(name, "refused its settings", log)
+        if child.exit_code == EXIT_DISK:
+            raise ProcessFailed(name, "cannot write to its disk", log)
         if not self._worked_once and child.uptime > self._patience.start_seconds:
             raise ProcessFailed(name, why, log)  # it had all the time there is
         now = time.monotonic()

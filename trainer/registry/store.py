@@ -17,6 +17,7 @@ from google.protobuf import json_format
 from agora.errors import Refused
 from agora.spaces import from_proto, leaves
 from agora.v1 import policy_pb2, policy_registry_pb2 as pb
+from agora.writing import writing
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ def _check(manifest: pb.PolicyManifest, model: bytes) -> None:
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that it is complete on disk or not there."""
     temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
+    with writing(temporary), temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
