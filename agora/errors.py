@@ -12,6 +12,8 @@ details (google.rpc.Status) hold the same message.
 
 from __future__ import annotations
 
+import errno
+
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import status_pb2
@@ -20,6 +22,9 @@ from grpc_status import rpc_status
 from agora.v1 import policy_pb2 as pb
 
 Reason = pb.Reason
+
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+"""Numbers of operating-system errors by which a disk refuses to be written."""
 
 _STATUS = {
     pb.REASON_PROTOCOL_VERSION: grpc.StatusCode.FAILED_PRECONDITION,
@@ -142,3 +147,18 @@ def explain(error: grpc.RpcError, address: str) -> AgoraError:
     code = error.code() if hasattr(error, "code") else None
     details = error.details() if hasattr(error, "details") else str(error)
     return Unavailable(address, f"{code.name if code else 'UNKNOWN'}: {details}")
+
+
+def told(error: AgoraError | OSError) -> str:
+    """What happened, as a sentence for whoever started the process."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def cause_in(error: BaseException) -> AgoraError | OSError | None:
+    """The first failure in a group of them, or the error itself, if it is one that a sentence can tell."""
+    if isinstance(error, BaseExceptionGroup):
+        causes = [cause_in(part) for part in error.exceptions]
+        return None if None in causes else causes[0]
+    return error if isinstance(error, AgoraError | OSError) else None

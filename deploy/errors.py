@@ -16,6 +16,8 @@ from pathlib import Path
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
+EXIT_DISK = 74
+"""Of a process whose disk is full or may not be written."""
 
 
 class LaunchError(Exception):

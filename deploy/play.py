@@ -20,6 +20,7 @@ from agora.channels import connect
 from agora.codec import from_tensor
 from agora.errors import Refused, explain
 from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, seat_pb2
+from agora.waiting import waiting
 from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import EnvironmentSettings
 from deploy.probing import describe_environment
@@ -31,10 +32,9 @@ class Game:
     """What is played, and by whom.
 
     Attributes:
-        settings: the environment's name and configuration.
+        settings: the environment's name and configuration, and where it comes from.
         policy: who plays agents without a seat: "scripted:NAME", or "onnx:FILE".
         seats: agent to such a policy, or to the address of a running agent service.
-        imports: flags of the environment server: what it may import.
         copies: episodes side by side.
         blocks: how often.
         seed: of everything.
@@ -45,7 +45,6 @@ class Game:
     settings: EnvironmentSettings
     policy: str
     seats: dict[str, str]
-    imports: Sequence[str]
     copies: int
     blocks: int
     seed: int
@@ -102,12 +101,15 @@ class _Table:
             LaunchError: a process failed, or something asked for is wrong.
         """
         game = self._game
-        async with Services() as services:
-            server = await services.start("env_server", "env_server", [*game.imports, *game.keeping])
-            about = await describe_environment(server, game.settings, "--set")
+        async with Services(self._say) as services:
+            server = await services.start("env_server", "env_server", [*game.settings.imports, *game.keeping])
+            about = await describe_environment(server, game.settings, "--set", self._say)
             check_agents("--seat", list(game.seats), about["agents"])
             seats = await services.seat({agent: game.seats.get(agent, game.policy) for agent in about["agents"]})
             return await self._collect(server, about["agents"], seats)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     async def _collect(self, server: str, agents: Sequence[str], seats: dict[str, str]) -> Earned:
         game, earned = self._game, Earned({agent: [] for agent in agents})
@@ -129,17 +131,23 @@ class _Table:
         totals = {agent: np.zeros(game.copies) for agent in agents}
         with Progress(console=self._console, transient=True) as progress:
             task = progress.add_task(f"{game.settings.name}: {game.copies} copies", total=game.blocks)
-            async for item in _items(server, request):
-                if item.WhichOneof("kind") == "summary":
-                    earned.summary.CopyFrom(item.summary)
-                    continue
-                for agent, part in zip(agents, item.segment.agents, strict=True):
-                    totals[agent] += from_tensor(part.reward).sum(axis=0)
-                if item.segment.last:
-                    progress.advance(task)
-                    for agent, total in totals.items():
-                        earned.returns[agent] += total.tolist()
-                        total[:] = 0.0
+
+            def what() -> str:
+                number = int(progress.tasks[0].completed) + 1
+                return f"block {min(number, game.blocks)} of {game.blocks}; it takes as long as the game does"
+
+            async with waiting(what, self._say):
+                async for item in _items(server, request):
+                    if item.WhichOneof("kind") == "summary":
+                        earned.summary.CopyFrom(item.summary)
+                        continue
+                    for agent, part in zip(agents, item.segment.agents, strict=True):
+                        totals[agent] += from_tensor(part.reward).sum(axis=0)
+                    if item.segment.last:
+                        progress.advance(task)
+                        for agent, total in totals.items():
+                            earned.returns[agent] += total.tolist()
+                            total[:] = 0.0
         return earned
 
 
@@ -159,7 +167,7 @@ async def _items(server: str, request: pb.CollectRequest) -> Any:
                 return
             except grpc.aio.AioRpcError as error:
                 problem = explain(error, server)
-                if not isinstance(problem, Refused):
+                if not isinstance(problem, Refused) or problem.reason == policy_pb2.REASON_INTERNAL:
                     raise LaunchError(str(problem)) from None
                 if problem.reason != policy_pb2.REASON_UNSUPPORTED or request.fallback == pb.FALLBACK_ABORT:
                     raise BadExperiment("play", [Fault(problem.field, problem.expected, problem.got)]) from None

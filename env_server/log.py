@@ -20,6 +20,7 @@ from prometheus_client import Counter
 
 from agora.errors import Refused
 from agora.v1 import policy_pb2
+from agora.writing import writing
 from env_server.rollout.trajectory import Trajectory
 
 ROWS_PER_PART = 65_536
@@ -81,7 +82,7 @@ class TrajectoryLog:
         path = self._directory / f"{self._run}-{first:09d}-{last:09d}.parquet"
         self._directory.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}.tmp")
-        with draft.open("wb") as file:
+        with writing(draft), draft.open("wb") as file:
             # Numbers that were measured do not repeat, nobody filters by them, and the game goes on beside the writing:
             # no dictionaries, no bounds, and the cheaper compression.
             names = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]

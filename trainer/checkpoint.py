@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from agora.writing import writing
 
 State = dict[str, Any]
 SUFFIX = ".safetensors"
@@ -33,13 +36,25 @@ def save_checkpoint(directory: Path, number: int, state: State, keep: int) -> Pa
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{number:09d}{SUFFIX}"
     draft = path.with_suffix(".tmp")
-    save_file(tensors, draft, metadata={"plain": json.dumps(plain)})
-    with draft.open("rb+") as file:
-        os.fsync(file.fileno())
+    with writing(draft):
+        _save(tensors, draft, {"plain": json.dumps(plain)})
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
     draft.rename(path)
     for old in sorted(directory.glob(f"*{SUFFIX}"))[:-keep]:
         old.unlink()
     return path
+
+
+def _save(tensors: dict[str, torch.Tensor], draft: Path, metadata: dict[str, str]) -> None:
+    try:
+        save_file(tensors, draft, metadata=metadata)
+    except SafetensorError as error:
+        # It has the number of what went wrong in its text only.
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def next_epoch(directory: Path) -> int:
@@ -48,7 +63,7 @@ def next_epoch(directory: Path) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     epoch = int(path.read_text()) + 1 if path.exists() else 1
     draft = path.with_suffix(".tmp")
-    with draft.open("w") as file:
+    with writing(draft), draft.open("w") as file:
         file.write(str(epoch))
         file.flush()
         os.fsync(file.fileno())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from agora.errors import Refused
 from agora.v1 import policy_pb2
+from agora.writing import writing
 from trainer.collector import Collector, Version
 from trainer.segments import episode_returns
 from trainer.spec import GameSpec
@@ -114,5 +115,6 @@ def write_returns(path: Path, agents: Sequence[str], evaluations: Sequence[Mappi
         first = [row[name] for name in ("environment_steps", "episodes", "mean", "standard_error")]
         rows.writerow([*first, *pairs, round(row["seconds"], 3), round(row["learner_cpu_seconds"], 3)])
     draft = path.with_suffix(".tmp")
-    draft.write_text(text.getvalue())
+    with writing(draft):
+        draft.write_text(text.getvalue())
     os.replace(draft, path)

@@ -46,8 +46,9 @@ def add(game: str) -> None:
         raise Refused(policy_pb2.REASON_CONFIG, "game", "a name that no other game has", repr(name))
     try:
         config = getattr(_import(place), "Config", None)
-    except (ImportError, AttributeError) as error:
-        raise Refused(policy_pb2.REASON_CONFIG, "game", "a class that can be imported", str(error)) from error
+    except Exception as error:  # it is somebody's own code
+        got = f"{type(error).__name__}: {error}"
+        raise Refused(policy_pb2.REASON_CONFIG, "game", "a class that can be imported", got) from error
     if config is None:
         raise Refused(policy_pb2.REASON_CONFIG, "game", "an Environment class, with its Config", repr(place))
     ENVIRONMENTS[name] = place

@@ -11,11 +11,11 @@ import numpy as np
 from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused
 from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, policy_pb2
-from env_server.environments import ENVIRONMENTS, make
+from env_server.environments import ENVIRONMENTS, load, make
 from env_server.environments.base import Environment, PayoffEnvironment
 from env_server.rollout.collect import Workshop
 from env_server.sessions.connection import Connection
-from env_server.sessions.messages import describe
+from env_server.sessions.messages import describe, schema
 
 
 class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
@@ -27,9 +27,12 @@ class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
     async def DescribeEnvironment(  # named by the contract
         self, request: pb.DescribeEnvironmentRequest, context: Any
     ) -> pb.DescribeEnvironmentResponse:
-        """Names, and one game's agents and spaces."""
+        """Names, and one game's agents and spaces, or only what its configuration may be."""
         if not request.environment.name:
             return pb.DescribeEnvironmentResponse(names=sorted(ENVIRONMENTS))
+        if request.schema_only:
+            game = await asyncio.to_thread(load, request.environment.name)
+            return pb.DescribeEnvironmentResponse(config_schema_json=schema(game))
         return describe(await asyncio.to_thread(make, request.environment, 1))
 
     async def EvaluatePayoff(  # named by the contract

@@ -18,6 +18,7 @@ from agora.errors import Refused
 from agora.names import check_policy_id
 from agora.spaces import from_proto, leaves
 from agora.v1 import policy_pb2, policy_registry_pb2 as pb
+from agora.writing import writing
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def _check(manifest: pb.PolicyManifest, model: bytes) -> None:
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that it is complete on disk or not there."""
     temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
+    with writing(temporary), temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
