@@ -7,13 +7,14 @@ path, plain JSON values in the file's metadata. It is renamed into place when it
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from agora.files import replacing
 
 State = dict[str, Any]
 SUFFIX = ".safetensors"
@@ -32,11 +33,8 @@ def save_checkpoint(directory: Path, number: int, state: State, keep: int) -> Pa
     plain = _split(state, "", tensors)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{number:09d}{SUFFIX}"
-    draft = path.with_suffix(".tmp")
-    save_file(tensors, draft, metadata={"plain": json.dumps(plain)})
-    with draft.open("rb+") as file:
-        os.fsync(file.fileno())
-    draft.rename(path)
+    with replacing(path) as draft:
+        save_file(tensors, draft, metadata={"plain": json.dumps(plain)})
     for old in sorted(directory.glob(f"*{SUFFIX}"))[:-keep]:
         old.unlink()
     return path
@@ -47,12 +45,8 @@ def next_epoch(directory: Path) -> int:
     path = directory / "epoch"
     directory.mkdir(parents=True, exist_ok=True)
     epoch = int(path.read_text()) + 1 if path.exists() else 1
-    draft = path.with_suffix(".tmp")
-    with draft.open("w") as file:
-        file.write(str(epoch))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    with replacing(path) as draft:
+        draft.write_text(str(epoch))
     return epoch
 
 

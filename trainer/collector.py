@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -70,12 +71,13 @@ class Collector:
             environment=environment_pb2.EnvironmentSpec(name=name, config_json=config_json, num_envs=1)
         )
         give_up = time.monotonic() + self._patience
-        while True:
+        for number in itertools.cycle(range(len(self._servers))):
             try:
-                stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[0])
+                stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[number])
                 return GameSpec.from_proto(name, await stub.DescribeEnvironment(request, timeout=self._patience))
             except grpc.RpcError as error:
-                await self._pause(explain(error, self._servers[0]), give_up)
+                await self._pause(explain(error, self._servers[number]), give_up)
+        raise AssertionError("a cycle does not end")
 
     async def collect(
         self,
@@ -98,7 +100,7 @@ class Collector:
 
         Raises:
             Refused: the request is wrong, or an agent service refused to act.
-            Unavailable: processes stayed down for longer than ``patience``.
+            Unavailable: processes stayed down, and no block came, for longer than ``patience``.
         """
         done: dict[int, list[Segment]] = {}
         give_up = time.monotonic() + self._patience
@@ -111,6 +113,8 @@ class Collector:
             outcomes = await asyncio.gather(
                 *(self._stream(request, spec, done, n + attempt) for n, request in enumerate(requests))
             )
+            if any(block in done for block in missing):
+                give_up = time.monotonic() + self._patience
             for failure in filter(None, outcomes):
                 await self._pause(failure, give_up)
             attempt += 1
