@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,14 +75,35 @@ def parts_of(directory: Path, run: str) -> list[Part]:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep every other log out of a folder, of this process and of others; the kernel lets go when a process ends."""
-    with (directory / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("waiting for another writer of %s", directory)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    """Keep every other log out of a folder, of this process and of others; the kernel lets go when a process ends.
+
+    Args:
+        directory: has the file that is locked; it is gone afterwards.
+    """
+    path = directory / ".lock"
+    while True:
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("waiting for another writer of %s", directory)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Who held it before has removed it: the file of that name is another one, or there is none.
+            if not _is(path, file.fileno()):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink()
+            return
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one of that name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _others(part: Part, again: set[int]) -> dict[int, pa.Table]:

@@ -168,6 +168,26 @@ def test_many_writers_of_the_same_blocks_at_once(tmp_path):
         for written in writers.map(lambda blocks: write(tmp_path, blocks), ranges):
             assert written
     assert set(rewards(tmp_path)) == set().union(*ranges)
+    assert names(tmp_path) == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_a_folder_has_one_writer_at_a_time(tmp_path):
+    """One holds the lock while the others ask for it; whoever gets it finds nobody inside."""
+    inside, most, turns = [0], [0], []
+
+    def enter(number):
+        with parts.locked(tmp_path):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            os.sched_yield()
+            turns.append(number)
+            inside[0] -= 1
+
+    with ThreadPoolExecutor(8) as threads:
+        for entered in [threads.submit(enter, number) for number in range(400)]:
+            entered.result()
+    assert most == [1] and sorted(turns) == list(range(400))
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_due_is_told_by_rows_bytes_and_time(tmp_path, monkeypatch):
@@ -222,15 +242,13 @@ def test_blocks_are_handed_on_when_they_are_on_disk_also_before_a_failure(tmp_pa
 
 def test_what_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refused, match="INTERNAL: log: expected a trajectory log in .*/file that can be written"):
+    with pytest.raises(Refused, match=r"INTERNAL: log: expected a trajectory log in .*/file that can be written"):
         write(tmp_path / "file", [0])
     write(tmp_path, range(3))
-    with pytest.raises(
-        Refused, match="CONFIG: run: expected a run of its own for every game; .*000000002.parquet has rows of another"
-    ):
+    with pytest.raises(Refused, match=r"CONFIG: run: .* every game; .*000000002\.parquet has rows of another"):
         write(tmp_path, [1], state="other")
     (tmp_path / "r-000000000-000000002.parquet").write_bytes(b"PAR1")
-    with pytest.raises(Refused, match="INTERNAL: log: expected .*r-000000000-000000002.parquet to be readable"):
+    with pytest.raises(Refused, match=r"INTERNAL: log: expected .*r-000000000-000000002\.parquet to be readable"):
         write(tmp_path, [1])
     assert write(tmp_path, range(3)) == [0, 1, 2]
     with pytest.raises(Refused, match="CONFIG: run"):
