@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from agora.writing import writing
+from agora.files import writing
 from deploy.addresses import Addresses
 from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import Experiment

@@ -16,7 +16,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from agora.channels import connect
-from agora.writing import writing
+from agora.files import writing
 
 _CHILD = Path(__file__).with_name("child.py")
 POLL_SECONDS = 0.05

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from agora.writing import writing
+from agora.files import writing
 from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import IMPORTS, RESUMABLE, Experiment
 from deploy.loading import load

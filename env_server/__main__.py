@@ -11,11 +11,11 @@ from typing import Protocol
 import grpc.aio
 import tyro
 
+from agora.files import check_folder
 from agora.lobby import Lobby
 from agora.service import run, serve
 from agora.v1 import environment_pb2_grpc, lobby_pb2_grpc
 from agora.version import software
-from agora.writing import check_folder
 from env_server import lobby
 from env_server.environments import add
 from env_server.environments.base import Environment, OutsourcedEnvironment

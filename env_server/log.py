@@ -1,38 +1,42 @@
-"""The trajectory log: Parquet, one row per (block, step, copy), written by a thread beside the step loop.
-
-A part holds whole blocks, is named after the first and the last of them, and appears under its name only when it is
-complete and on disk. Playing a block again therefore replaces its rows and never doubles them.
-"""
+"""The trajectory log of one collection: blocks are written by a thread beside the step loop, then handed on."""
 
 from __future__ import annotations
 
-import os
+import asyncio
 import re
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from prometheus_client import Counter
 
 from agora.errors import Refused
 from agora.v1 import policy_pb2
-from agora.writing import writing
+from env_server.parts import locked, put
+from env_server.rollout.rows import rows_of
 from env_server.rollout.trajectory import Trajectory
 
 ROWS_PER_PART = 65_536
-KEYS = ["run", "block", "step", "copy"]
+BYTES_PER_PART = 64 * 1024 * 1024
+"""Blocks wait in memory until they are on disk: of these sizes, whichever is reached first,"""
+SECONDS_PER_PART = 5.0
+"""or for so long, so that a collection of slow blocks is handed on while it goes on."""
 RUN_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 ROWS = Counter("agora_logged_rows_total", "Rows written to the trajectory log.")
 
 
 class TrajectoryLog:
-    """The log of one collection. ``add`` returns at once; ``close`` waits until everything is on disk."""
+    """The log of one collection: blocks are gathered with ``add`` and written together with ``flush``."""
 
-    def __init__(self, directory: Path, run: str, agents: tuple[str, ...], noise_scale: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        run: str,
+        agents: tuple[str, ...],
+        noise_scale: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Open a log.
 
         Args:
@@ -40,6 +44,7 @@ class TrajectoryLog:
             run: name of the run, part of every row and file name.
             agents: the agents' ids, for column names.
             noise_scale: the collection's exploration, a column.
+            now: a clock, in seconds.
 
         Raises:
             Refused: the run's name is not a plain file name.
@@ -50,80 +55,78 @@ class TrajectoryLog:
         self._run = run
         self._agents = agents
         self._noise_scale = noise_scale
+        self._now = now
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="trajectory-log")
         self._pending: list[Trajectory] = []
-        self._writes: list[Future[None]] = []
+        self._rows = self._bytes = 0
+        self._since = now()
 
     def add(self, trajectory: Trajectory) -> None:
-        """Queue one block."""
+        """Take one block, which is written with the next ``flush``."""
+        if not self._pending:
+            self._rows, self._bytes, self._since = 0, 0, self._now()
         self._pending.append(trajectory)
-        if sum(t.steps * len(t.copies) for t in self._pending) >= ROWS_PER_PART:
-            self._flush()
+        self._rows += trajectory.steps * len(trajectory.copies)
+        self._bytes += trajectory.nbytes
 
-    def _flush(self) -> None:
-        if self._pending:
-            self._writes.append(self._writer.submit(self._write, self._pending))
-            self._pending = []
+    @property
+    def due(self) -> bool:
+        """Whether what was added should be written now."""
+        if not self._pending:
+            return False
+        full = self._rows >= ROWS_PER_PART or self._bytes >= BYTES_PER_PART
+        return full or self._now() - self._since >= SECONDS_PER_PART
+
+    def flush(self) -> asyncio.Future[list[Trajectory]]:
+        """Write what was added, beside the event loop; the result is those blocks, when they are on disk.
+
+        The future raises what ``put`` does.
+        """
+        blocks, self._pending = self._pending, []
+        return asyncio.get_running_loop().run_in_executor(self._writer, self._write, blocks)
 
     def close(self) -> None:
-        """Wait until all blocks are on disk.
-
-        Raises:
-            OSError: the disk refused.
-        """
-        self._flush()
+        """Forget what was not written, and wait for a write that is under way."""
+        self._pending = []
         self._writer.shutdown()
-        for write in self._writes:
-            write.result()
 
-    def _write(self, trajectories: list[Trajectory]) -> None:
-        table = pa.concat_tables([self._table(trajectory) for trajectory in trajectories])
-        first, last = trajectories[0].block, trajectories[-1].block
-        path = self._directory / f"{self._run}-{first:09d}-{last:09d}.parquet"
+    def _write(self, blocks: list[Trajectory]) -> list[Trajectory]:
+        if not blocks:
+            return blocks
+        tables = {block.block: rows_of(block, self._run, self._agents, self._noise_scale) for block in blocks}
+        rows = sum(table.num_rows for table in tables.values())
         self._directory.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
-        with writing(draft), draft.open("wb") as file:
-            # Numbers that were measured do not repeat, nobody filters by them, and the game goes on beside the writing:
-            # no dictionaries, no bounds, and the cheaper compression.
-            names = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
-            pq.write_table(table, file, compression="lz4", use_dictionary=names, write_statistics=KEYS)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-        ROWS.inc(table.num_rows)
-
-    def _table(self, trajectory: Trajectory) -> pa.Table:
-        """Columns of one block, rows in order of step, then copy."""
-        steps, copies = trajectory.steps, trajectory.copies
-        rows = steps * len(copies)
-        columns: dict[str, Any] = {
-            "run": pa.array([self._run] * rows).dictionary_encode(),
-            "block": np.full(rows, trajectory.block, np.uint64),
-            "step": np.repeat(np.arange(steps, dtype=np.uint32), len(copies)),
-            "copy": np.tile(copies, steps),
-            "noise_scale": np.full(rows, self._noise_scale, np.float32),
-        }
-        columns |= {_name("state", path): _column(v.array[:-1]) for path, v in trajectory.state.items()}
-        columns |= {_name("info", path): _column(v.array) for path, v in trajectory.info.items()}
-        for name, agent in zip(self._agents, trajectory.agents, strict=True):
-            seen = agent.observation.items()
-            columns |= {_name(f"{name}.observation", path): _column(v.array[:-1]) for path, v in seen}
-            columns |= {_name(f"{name}.action_mask", path): _column(v.array) for path, v in agent.action_mask.items()}
-            columns |= {_name(f"{name}.action", path): _column(v.array) for path, v in agent.action.items()}
-            for key in ("log_prob", "reward", "terminated", "truncated", "acted"):
-                columns[f"{name}.{key}"] = _column(getattr(agent, key))
-            columns[f"{name}.policy_id"] = pa.array([agent.policy_id] * rows).dictionary_encode()
-            columns[f"{name}.policy_epoch"] = agent.version[..., 0].ravel()
-            columns[f"{name}.policy_step"] = agent.version[..., 1].ravel()
-        return pa.table(columns)
+        with locked(self._directory):
+            put(self._directory, self._run, tables)
+        ROWS.inc(rows)
+        return blocks
 
 
-def _name(prefix: str, path: str) -> str:
-    return f"{prefix}.{path}" if path else prefix
+async def logged(played: AsyncGenerator[Trajectory], to: TrajectoryLog) -> AsyncGenerator[Trajectory]:
+    """The same blocks, each handed on when it is on disk, while the next ones are played.
 
+    What was played before a failure is handed on before the failure is raised.
 
-def _column(values: NDArray[Any]) -> pa.Array:
-    """(T, B, ...) as one row per (t, b): a number, or a list of all further axes in row-major order."""
-    width = int(np.prod(values.shape[2:]))
-    flat = pa.array(np.ascontiguousarray(values).ravel())
-    return flat if values.ndim == 2 else pa.FixedSizeListArray.from_arrays(flat, width)
+    Raises:
+        Refused, OSError: see ``put``.
+    """
+    writing: asyncio.Future[list[Trajectory]] | None = None
+    failure: Exception | None = None
+    over = False
+    while not over:
+        try:
+            to.add(await anext(played))
+        except StopAsyncIteration:
+            over = True
+        except Exception as error:
+            over, failure = True, error
+        if writing is not None and (over or to.due or writing.done()):
+            for block in await writing:
+                yield block
+            writing = None
+        if writing is None and (over or to.due):
+            writing = to.flush()
+    for block in await writing if writing is not None else ():
+        yield block
+    if failure is not None:
+        raise failure

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from agora.writing import writing
+from agora.files import replacing
 
 State = dict[str, Any]
 SUFFIX = ".safetensors"
@@ -35,12 +35,8 @@ def save_checkpoint(directory: Path, number: int, state: State, keep: int) -> Pa
     plain = _split(state, "", tensors)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{number:09d}{SUFFIX}"
-    draft = path.with_suffix(".tmp")
-    with writing(draft):
+    with replacing(path) as draft:
         _save(tensors, draft, {"plain": json.dumps(plain)})
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-    draft.rename(path)
     for old in sorted(directory.glob(f"*{SUFFIX}"))[:-keep]:
         old.unlink()
     return path
@@ -62,12 +58,8 @@ def next_epoch(directory: Path) -> int:
     path = directory / "epoch"
     directory.mkdir(parents=True, exist_ok=True)
     epoch = int(path.read_text()) + 1 if path.exists() else 1
-    draft = path.with_suffix(".tmp")
-    with writing(draft), draft.open("w") as file:
-        file.write(str(epoch))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    with replacing(path) as draft:
+        draft.write_text(str(epoch))
     return epoch
 
 

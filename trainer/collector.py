@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import math
 import time
@@ -75,15 +76,16 @@ class Collector:
             environment=environment_pb2.EnvironmentSpec(name=name, config_json=config_json, num_envs=1)
         )
         give_up = time.monotonic() + self._patience
-        while True:
+        for number in itertools.cycle(range(len(self._servers))):
             try:
-                stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[0])
+                stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[number])
                 left = max(give_up - time.monotonic(), 0.1)
-                what = f"{self._servers[0]} to describe {name}, at most {left:.0f} s"
+                what = f"{self._servers[number]} to describe {name}, at most {left:.0f} s"
                 async with waiting(partial(str, what), log.info):
                     return GameSpec.from_proto(name, await stub.DescribeEnvironment(request, timeout=left))
             except grpc.RpcError as error:
-                await self._pause(explain(error, self._servers[0]), give_up)
+                await self._pause(explain(error, self._servers[number]), give_up)
+        raise AssertionError("a cycle does not end")
 
     async def collect(
         self,
@@ -106,7 +108,7 @@ class Collector:
 
         Raises:
             Refused: the request is wrong, or an agent service refused to act.
-            Unavailable: processes stayed down for longer than ``patience``.
+            Unavailable: processes stayed down, and no block came, for longer than ``patience``.
         """
         done: dict[int, list[Segment]] = {}
         attempt, give_up = 0, math.inf

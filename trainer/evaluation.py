@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agora.errors import Refused
+from agora.files import writing
 from agora.v1 import policy_pb2
-from agora.writing import writing
 from trainer.collector import Collector, Version
 from trainer.segments import episode_returns
 from trainer.spec import GameSpec

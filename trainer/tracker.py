@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from agora.writing import writing
+from agora.files import writing
 
 
 class Tracker:

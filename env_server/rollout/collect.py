@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from agora.v1 import agent_pb2, environment_pb2, policy_pb2, rollout_pb2 as pb
 from agora.version import PROTOCOL_VERSION
 from env_server.environments import make
 from env_server.environments.base import DefaultingEnvironment, Environment
-from env_server.log import TrajectoryLog
+from env_server.log import TrajectoryLog, logged
 from env_server.pool import Pool
 from env_server.rollout.decisions import agent_specs, ports_for
 from env_server.rollout.link import AgentLink, hellos
@@ -145,30 +146,36 @@ class Collection:
         return TrajectoryLog(self._workshop.log_directory, self._request.run, self.environment.agents, noise)
 
     async def play(self) -> AsyncGenerator[Trajectory]:
-        """Play block after block; when the iterator ends, what was logged is on disk.
+        """Play block after block; one that is logged is handed on when it is on disk.
 
         Raises:
-            Refused: an agent service refused, or failed for longer than the deadline, and the fallback is to abort.
+            Refused: an agent service refused, or failed for longer than the deadline, and the fallback is to abort; or
+                the log could not be written.
         """
         start = time.perf_counter()
-        request, links = self._request, list(self._links.values())
+        links = list(self._links.values())
         before = [(link.stale, link.reconnects) for link in links]
+        played = self._blocks(links)
         try:
-            await asyncio.gather(*(self._greet(link) for link in links))
-            for number in range(request.first_block, request.first_block + request.num_blocks):
-                trajectory = await self._play_one(number, links)
-                if self._log is not None:
-                    self._log.add(trajectory)
-                self.summary.blocks += 1
-                self.summary.environment_steps += trajectory.steps * len(trajectory.copies)
-                yield trajectory
+            async with aclosing(played if self._log is None else logged(played, self._log)) as blocks:
+                async for trajectory in blocks:
+                    self.summary.blocks += 1
+                    self.summary.environment_steps += trajectory.steps * len(trajectory.copies)
+                    yield trajectory
         finally:
+            await played.aclose()
             if self._log is not None:
                 await asyncio.to_thread(self._log.close)
             self.summary.stale_answers = sum(k.stale - b[0] for k, b in zip(links, before, strict=True))
             self.summary.reconnects = sum(k.reconnects - b[1] for k, b in zip(links, before, strict=True))
             self.summary.duration_us = int((time.perf_counter() - start) * 1e6)
             await self._give_back()
+
+    async def _blocks(self, links: Sequence[AgentLink]) -> AsyncGenerator[Trajectory]:
+        request = self._request
+        await asyncio.gather(*(self._greet(link) for link in links))
+        for number in range(request.first_block, request.first_block + request.num_blocks):
+            yield await self._play_one(number, links)
 
     async def _greet(self, link: AgentLink) -> None:
         try:

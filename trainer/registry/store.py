@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 from pathlib import Path
 
 from google.protobuf import json_format
 
 from agora.errors import Refused
+from agora.files import replacing, sync_folder
 from agora.names import check_policy_id
 from agora.spaces import from_proto, leaves
 from agora.v1 import policy_pb2, policy_registry_pb2 as pb
-from agora.writing import writing
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +97,10 @@ class Store:
         folder = self._path(key, ".onnx").parent
         if not folder.exists():
             folder.mkdir()
-            _sync(self._directory)
-        _write(self._path(key, ".onnx"), model)
-        _write(self._path(key, ".json"), json_format.MessageToJson(stored).encode())
+            sync_folder(self._directory)
+        for suffix, data in ((".onnx", model), (".json", json_format.MessageToJson(stored).encode())):
+            with replacing(self._path(key, suffix)) as draft:
+                draft.write_bytes(data)
         self._manifests[key] = stored
         return stored, True
 
@@ -137,25 +137,6 @@ def _check(manifest: pb.PolicyManifest, model: bytes) -> None:
         raise Refused(policy_pb2.REASON_HASH, "manifest.sha256", f"{found}, the model's", manifest.sha256 or "nothing")
     leaves(from_proto(manifest.spec.observation_space, "manifest.spec.observation_space"))
     leaves(from_proto(manifest.spec.action_space, "manifest.spec.action_space"))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that it is complete on disk or not there."""
-    temporary = path.with_name(f".{path.name}.part")
-    with writing(temporary), temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _text(version: Version) -> str:
