@@ -19,6 +19,8 @@ from experiments.playing import Table, play_again
 from experiments.stored import Training, read_group, read_matches
 
 TITLE = "learned market makers: share of the best return among Poisson takers, profit above the scripted maker's"
+ALSO = ("experiments/market/*.yaml", "experiments/results/market/*.json", "experiments/results/scripted_makers.json")
+WITHOUT = ("charging", "matrix", "mpe", "scml")
 
 SEEDS: Final = 5
 LIMIT_SEEDS: Final = 3

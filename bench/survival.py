@@ -20,6 +20,7 @@ from bench.processes import ROOT
 from bench.report import Row
 
 TITLE = "kill -9 of any one process at a random moment: the run finishes by itself with the same result"
+ALSO = ("examples/*.yaml",)
 VICTIMS = ("trainer", "env_server-0", "agent-station_2", "registry")
 BUDGET = 1_600
 SETTINGS = (
