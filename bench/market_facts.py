@@ -9,7 +9,6 @@ same, tells whether there is something to earn for a learner.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,7 +89,7 @@ def run(quick: bool) -> list[Row]:
         _exponent("of the net flow over ten steps", net),
         _exponent("of one side's orders", single),
         *_sense(played, play(seeds, QUOTES)),
-        Row("ABIDES rmsc04: facts of 12", [math.nan], "", "not measured: it is in no package index", False),
+        Row.missing("ABIDES rmsc04: facts of 12", "for comparison", "it is in no package index"),
         *(Row(f"ABIDES rmsc04: {name}", values, "", "published, not run", True) for name, values in ABIDES.items()),
     ]
 
