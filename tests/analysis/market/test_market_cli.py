@@ -90,7 +90,7 @@ def test_a_page_replays_an_episode(run, tmp_path):
         charts = page.locator(".js-plotly-plot").count()
         browser.close()
     episode = next(iter(episodes(run)))
-    assert not problems and charts == 4
+    assert not problems and charts == 5
     assert says.startswith("step 1500: ") and f"{int(episode.tape.volume[1500])} lots" in says
 
 
