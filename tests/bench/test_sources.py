@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from bench import stored
 from bench.__main__ import measurements
 from bench.sources import ROOT, Sources
 
@@ -102,9 +103,9 @@ def test_a_change_is_another_code(tree, name, old, new):
         ("room/rules.py", "import math", "import sys\nimport math"),
         ("room/rules.py", "return math", "import math\n    return math"),
         ("server/inner.py", "patience = 5", "patience = (\n    5  # seconds\n)"),
-        ("bench/speed.py", "from bench", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import room.other\nfrom bench"),
+        ("bench/speed.py", "from bench", "if TYPE_CHECKING:\n    import room.other\nfrom bench"),
     ],
-)  # fmt: skip
+)
 def test_what_does_nothing_is_the_same_code(tree, name, old, new):
     before = digest(tree)
     edit(tree, name, old, new)
@@ -194,8 +195,8 @@ def test_no_measurement_names_a_game_that_it_leaves_out(modules):
     """Nor do the experiments that it names."""
     for name, module in modules.items():
         without = set(getattr(module, "WITHOUT", ()))
-        lines = (ROOT / f"bench/{name}.py").read_text()
-        statements = [node for node in ast.parse(lines).body if "WITHOUT" not in ast.dump(node)]
+        tree = ast.parse((ROOT / f"bench/{name}.py").read_text())
+        statements = [node for node in tree.body if "WITHOUT" not in ast.dump(node)]
         words = {
             str(node.value).partition(":")[0]
             for statement in statements
@@ -212,11 +213,10 @@ def test_no_measurement_names_a_game_that_it_leaves_out(modules):
 
 
 def test_what_measurements_leave_out_and_the_rooms_that_they_start(modules):
-    sources = Sources()
-    found = {
-        name: {str(path.relative_to(ROOT)) for path in sources.measured(module.__name__, getattr(module, "ALSO", ()), getattr(module, "WITHOUT", ())).files}
-        for name, module in modules.items()
-    }  # fmt: skip
+    sources, found = Sources(), {}
+    for name, module in modules.items():
+        files = stored.measured(module, sources).files
+        found[name] = {str(path.relative_to(ROOT)) for path in files}
     for name, files in found.items():
         assert f"bench/{name}.py" in files
         assert not any(file.startswith("bench/results") for file in files), name
