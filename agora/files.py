@@ -57,7 +57,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.filename is None and error.errno is not None:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            # Libraries put words of their own where the system's belong.
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
 
 
