@@ -113,7 +113,7 @@ class Session:
         step = await self._compute("reset", lambda: self.environment.reset(seed, self._copies))
         if self._played is not None:
             self._played.begin(seed)
-        self._alive = np.ones_like(step.awaited)
+        self._alive = np.ones_like(step.awaited) if step.alive is None else step.alive.copy()
         self._rewards = np.zeros_like(step.rewards)
         self._terminated, self._truncated = np.zeros_like(step.awaited), np.zeros_like(step.awaited)
         return self._enter(step)
@@ -131,7 +131,7 @@ class Session:
         step = await self._compute("reset", lambda: environment.restart(seed, self._copies, rows))
         if self._played is not None:
             self._played.begin_some(rows)
-        self._alive[rows] = True
+        self._alive[rows] = True if step.alive is None else step.alive[rows]
         self._rewards[rows], self._terminated[rows], self._truncated[rows] = 0.0, False, False
         return self._enter(step)
 
@@ -225,7 +225,14 @@ class Session:
         self._rewards += step.rewards
         self._terminated |= step.terminated
         self._truncated |= step.truncated
-        self._alive = self._alive & ~(step.terminated | step.truncated) if step.alive is None else step.alive.copy()
+        going = self._alive & ~(step.terminated | step.truncated)
+        self._alive = going if step.alive is None else step.alive.copy()
+        # No driver waits for an end that the game does not tell: whoever left has ended by the rules, and whoever is
+        # still there when nobody is awaited any more was cut off.
+        self._terminated |= going & ~self._alive
+        if not step.awaited.any():
+            self._truncated |= self._alive
+            self._alive = np.zeros_like(self._alive)
         return step
 
     def _show(self, now: Step) -> Step:

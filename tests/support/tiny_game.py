@@ -1,6 +1,7 @@
 """A game of somebody's own, batched: both agents are paid what they say, three times."""
 
 import builtins
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,3 +72,14 @@ class Faulty(Tiny):
             raise IllegalAction("actions", "0 or 1", "2")
         self._fail("payoff")
         return actions[:, :, 0], None
+
+
+class Silent(Tiny):
+    """As ``Tiny``, but the end is not told; ``left`` says in ``alive`` that it goes, one step before."""
+
+    def _show(self, rewards):
+        step = super()._show(rewards)
+        over = step.terminated | step.truncated
+        alive = np.ones_like(over)
+        alive[:, 0] = self.number < 2
+        return replace(step, truncated=np.zeros_like(over), awaited=step.awaited & alive, alive=alive)
