@@ -1,5 +1,6 @@
 """Small PettingZoo environments: agents that come and go, spaces of every kind, and every way to fail."""
 
+import multiprocessing
 import os
 import time
 
@@ -269,3 +270,18 @@ class Vanishing(ParallelEnv):
         self.agents = [] if self.turn == 3 else agents
         flags = dict.fromkeys(agents, False)
         return seen, dict.fromkeys(agents, 1.0), flags, dict(flags), {agent: {} for agent in agents}
+
+
+class Parent(Meadow):
+    """Starts a process of its own in every reset, which sleeps; ``pids`` is a file to which their ids are added."""
+
+    def __init__(self, pids, method="fork", daemon=False):
+        super().__init__()
+        self.pids, self.context, self.daemon = pids, multiprocessing.get_context(method), daemon
+
+    def reset(self, seed=None, options=None):
+        child = self.context.Process(target=time.sleep, args=(3600,), daemon=self.daemon)
+        child.start()
+        with open(self.pids, "a") as file:
+            file.write(f"{child.pid}\n")
+        return super().reset(seed, options)

@@ -16,6 +16,7 @@ from agora.errors import Refused
 from agora.spaces import Space, from_proto, to_proto
 from agora.v1 import policy_pb2, space_pb2
 from env_server.environments.pettingzoo.copies import copy_of
+from env_server.environments.pettingzoo.offspring import may_have_offspring
 from env_server.environments.pettingzoo.source import Source
 
 SECONDS = 60.0
@@ -87,6 +88,7 @@ def _received(link: Connection) -> Blueprint | Refused:
 
 
 def _tell(link: Connection, text: str, allowed: tuple[str, ...]) -> None:
+    may_have_offspring()
     try:
         answer: Blueprint | Refused = inspect(Source.parse(text, allowed).build(allowed))
     except Refused as refused:
