@@ -4,6 +4,7 @@ The tree::
 
     AgoraError
     ├── Refused             a request is wrong; names the field, what was expected and what came
+    │   └── IllegalAction   what somebody did is against the rules of the game
     └── Unavailable         the other side cannot be reached, or went away
 
 A ``Refused`` travels in-band as ``agora.v1.Refusal`` where a stream must live on, and otherwise as a gRPC status whose
@@ -13,6 +14,8 @@ details (google.rpc.Status) hold the same message.
 from __future__ import annotations
 
 import errno
+import logging
+import uuid
 
 import grpc
 from google.protobuf import any_pb2
@@ -20,6 +23,8 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from agora.v1 import policy_pb2 as pb
+
+log = logging.getLogger(__name__)
 
 Reason = pb.Reason
 
@@ -125,6 +130,39 @@ class Refused(AgoraError):
         code: int = self.status_code.value[0]
         status: grpc.Status = rpc_status.to_status(status_pb2.Status(code=code, message=str(self), details=[detail]))
         return status
+
+
+class IllegalAction(Refused, ValueError):
+    """What somebody did is against the rules of the game; nothing has changed by it.
+
+    Environments raise it for what the caller did. Whatever else they raise is taken for their own fault.
+
+    Args:
+        field: whose action, and what of it: "station_0.action[3] of copy 1".
+        expected: what is legal there.
+        got: what came.
+    """
+
+    def __init__(self, field: str, expected: str, got: str) -> None:
+        super().__init__(pb.REASON_OUT_OF_BOUNDS, field, expected, got)
+
+
+def incident(error: BaseException, where: str) -> Refused:
+    """A fault of this process as its callers are told of it: with a number under which the log has the traceback.
+
+    A disk that refuses to be written is no mystery: callers are told so, and the log which file it was.
+
+    Args:
+        error: the fault; its text stays in the log.
+        where: what was being done, the refusal's field.
+    """
+    number = uuid.uuid4().hex[:12]
+    if isinstance(error, OSError) and error.errno in DISK:
+        log.error("incident %s in %s: %s", number, where, told(error))
+        expected = "a disk that this server can write to"
+        return Refused(pb.REASON_INTERNAL, where, expected, f"{error.strerror} (incident {number})")
+    log.error("incident %s in %s", number, where, exc_info=error)
+    return Refused(pb.REASON_INTERNAL, where, "no fault", f"incident {number}")
 
 
 def refusal_in(error: grpc.RpcError) -> Refused | None:

@@ -103,8 +103,8 @@ class Environment(Protocol):
             actions: per agent, the leaves of its action, (B, ...); rows that were not awaited are ignored.
 
         Raises:
-            ValueError: an awaited action has a wrong shape or dtype, is not finite, or lies outside its space; the
-                message names the agent, the field, what was expected and what came.
+            IllegalAction: an awaited action has a wrong shape or dtype, is not finite, lies outside its space or is
+                against the rules; nothing has changed. Whatever else is raised is a fault of the environment.
         """
         ...
 
@@ -136,7 +136,7 @@ class PayoffEnvironment(Protocol):
             payoffs float64 (M, N) in reward units, and own-action gradients float64 (M, N, A) or None.
 
         Raises:
-            ValueError: wrong shape, not finite or out of bounds.
+            IllegalAction: wrong shape, not finite or out of bounds.
         """
         ...
 

@@ -45,9 +45,12 @@ class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
         if environment is None:
             environment = await asyncio.to_thread(make, spec, 1)
         try:
-            return await asyncio.to_thread(_evaluate, environment, request)
-        finally:
+            response = await asyncio.to_thread(_evaluate, environment, request)
+        except Refused:
             await environments.give(key, environment)
+            raise
+        await environments.give(key, environment)
+        return response
 
     def Connect(  # named by the contract
         self, request_iterator: AsyncIterator[pb.ConnectRequest], context: Any
@@ -63,10 +66,7 @@ def _evaluate(environment: Environment, request: pb.EvaluatePayoffRequest) -> pb
     actions = from_tensor(request.actions, "actions")
     if actions.dtype != np.float64:
         raise Refused(policy_pb2.REASON_DATA_TYPE, "actions", "float64", actions.dtype.name)
-    try:
-        payoffs, gradients = environment.payoff(actions, request.gradient)
-    except ValueError as error:
-        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "actions", "joint actions of the game", str(error)) from error
+    payoffs, gradients = environment.payoff(actions, request.gradient)
     answer = pb.EvaluatePayoffResponse(payoffs=to_tensor(payoffs))
     if gradients is not None:
         answer.gradients.CopyFrom(to_tensor(gradients))

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from agora.compiling import cached
 from agora.market.messages import MAX_SIZE, MESSAGE, Kind, Reason
 from env_server.environments.market.book.books import Books, compiled
 from env_server.environments.market.book.records import RESULT, Lane, Phase
@@ -143,7 +143,7 @@ def depth_of(events: NDArray[Any], levels: int, rules: Rules, tick: int = TICK) 
     return depth
 
 
-@njit(cache=True)
+@cached()
 def _accumulate(events: Any, totals: Integers, below: int, tick: int, depth: Integers) -> None:
     """Keep totals (2, prices) by event, and write the best levels after each."""
     best = np.array([0, totals.shape[1] - 1])

@@ -17,6 +17,7 @@ from agora.names import check_agent_ids
 from agora.spaces import Space, check_carried, from_proto, to_proto
 from agora.v1 import policy_pb2, space_pb2
 from env_server.environments.pettingzoo.copies import copy_of
+from env_server.environments.pettingzoo.offspring import may_have_offspring
 from env_server.environments.pettingzoo.source import Source
 
 SECONDS = 60.0
@@ -88,6 +89,7 @@ def _received(link: Connection) -> Blueprint | Refused:
 
 
 def _tell(link: Connection, text: str, allowed: tuple[str, ...]) -> None:
+    may_have_offspring()
     try:
         answer: Blueprint | Refused = inspect(Source.parse(text, allowed).build(allowed))
     except Refused as refused:

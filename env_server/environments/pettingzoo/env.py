@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from agora.errors import Refused
+from agora.errors import IllegalAction, Refused
 from agora.spaces import Leaf, Space, leaves
 from agora.v1 import policy_pb2
 from env_server.environments.base import Array, EnvironmentConfig, Step, Values, check_reset
@@ -112,7 +112,7 @@ class PettingZoo:
         """Act (see ``Environment.step``).
 
         Raises:
-            ValueError: an awaited action has a wrong shape or dtype, or lies outside its space.
+            IllegalAction: an awaited action has a wrong shape or dtype, or lies outside its space.
             RuntimeError: the episodes are over, or never began.
             Refused: as for ``reset``; the episodes are lost.
         """
@@ -136,11 +136,11 @@ class PettingZoo:
             if not len(rows):
                 return np.zeros(shape, leaf.dtype)
             got = "none" if values is None else values.shape
-            raise ValueError(f"{self.agents[agent]}.{leaf.path}: expected shape {shape}, got {got}")
+            raise IllegalAction(f"{self.agents[agent]}.{leaf.path}", f"shape {shape}", str(got))
         try:
             leaf.check(values[rows], len(rows), f"{self.agents[agent]}.{leaf.path}")
         except Refused as refused:
-            raise ValueError(str(refused)) from refused
+            raise IllegalAction(refused.field, refused.expected, refused.got) from refused
         return values.astype(leaf.dtype, copy=False)
 
     def _show(self, table: Table) -> Step:
