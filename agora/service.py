@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
 from agora.channels import SERVER_OPTIONS, bind
-from agora.errors import Refused
+from agora.errors import Failed, Refused
 from agora.interceptors import Boundary
 from agora.memory import keep_memory
 
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 EXIT_REFUSED = 2
 """Exit code of a process whose settings are wrong; the last line on stderr says which and why."""
+EXIT_FAILED = 3
+"""Exit code of a process whose work cannot go on, and would fail in the same way again; stderr ends with why."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def serve_metrics(port: int | None) -> str:
 
 
 def run(main: Callable[[], Awaitable[None]], name: str) -> None:
-    """Run a process's ``main`` on the fast event loop, with logging; a ``Refused`` ends it with exit code 2."""
+    """Run a process's ``main`` on the fast event loop, with logging; a ``Refused`` ends it with exit code 2, a ``Failed`` with 3."""
     keep_memory()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {name}: %(message)s", stream=sys.stderr)
     try:
@@ -107,6 +109,9 @@ def run(main: Callable[[], Awaitable[None]], name: str) -> None:
     except Refused as error:
         log.error("%s", error)
         sys.exit(EXIT_REFUSED)
+    except Failed as error:
+        log.error("%s", error)
+        sys.exit(EXIT_FAILED)
 
 
 async def _as_coroutine(main: Callable[[], Awaitable[None]]) -> None:
