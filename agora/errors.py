@@ -5,7 +5,8 @@ The tree::
     AgoraError
     ├── Refused             a request is wrong; names the field, what was expected and what came
     │   └── IllegalAction   what somebody did is against the rules of the game
-    └── Unavailable         the other side cannot be reached, or went away
+    ├── Unavailable         the other side cannot be reached, or went away
+    └── Failed              the work cannot go on, and would fail in the same way if it were started again
 
 A ``Refused`` travels in-band as ``agora.v1.Refusal`` where a stream must live on, and otherwise as a gRPC status whose
 details (google.rpc.Status) hold the same message.
@@ -70,6 +71,10 @@ class Unavailable(AgoraError):
 
     def __str__(self) -> str:
         return f"{self.address}: {self.why}"
+
+
+class Failed(AgoraError):
+    """The work cannot go on, and would fail in the same way if it were started again; it never crosses the wire."""
 
 
 class Refused(AgoraError):

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
 from agora.channels import SERVER_OPTIONS, bind
-from agora.errors import DISK, AgoraError, Refused, cause_in, told
+from agora.errors import DISK, AgoraError, Failed, Refused, cause_in, told
 from agora.interceptors import Boundary
 from agora.memory import keep_memory
 from agora.v1 import policy_pb2
@@ -29,6 +29,8 @@ EXIT_DISK = 74
 """Exit code of a process whose disk is full or may not be written (sysexits.h: EX_IOERR): a new start is no use."""
 EXIT_REFUSED = 2
 """Exit code of a process whose settings are wrong; the last line on stderr says which and why."""
+EXIT_HOPELESS = 3
+"""Exit code of a process whose work cannot go on, and would fail in the same way again; stderr ends with why."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def serve_metrics(port: int | None) -> str:
 def run(main: Callable[[], Awaitable[None]], name: str) -> None:
     """Run a process's ``main`` on the fast event loop, with logging.
 
-    What is wrong with its settings ends it with exit code 2, what fails around it with 1; a sentence says what.
+    What is wrong with its settings ends it with exit code 2, what would fail in the same way again with 3, what fails
+    around it with 1, a disk that cannot be written with 74; a sentence says what.
     """
     keep_memory()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {name}: %(message)s", stream=sys.stderr)
@@ -127,6 +130,8 @@ def run(main: Callable[[], Awaitable[None]], name: str) -> None:
         log.debug("", exc_info=error)
         if isinstance(cause, OSError):
             sys.exit(EXIT_DISK if cause.errno in DISK else EXIT_FAILED)
+        if isinstance(cause, Failed):
+            sys.exit(EXIT_HOPELESS)
         at_fault = isinstance(cause, Refused) and cause.reason != policy_pb2.REASON_INTERNAL
         sys.exit(EXIT_REFUSED if at_fault else EXIT_FAILED)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from deploy.errors import EXIT_DISK, EXIT_REFUSED, ProcessFailed, ProcessRefused
+from deploy.errors import EXIT_DISK, EXIT_HOPELESS, EXIT_REFUSED, ProcessFailed, ProcessRefused
 from deploy.processes import POLL_SECONDS, START_SECONDS, Child, Command, is_healthy
 
 State = Literal["waiting", "starting", "ready", "restarting", "done", "stopped"]
@@ -76,7 +76,7 @@ class Supervisor:
 
         Raises:
             ProcessRefused: it refused its settings.
-            ProcessFailed: it did not start, or died too often.
+            ProcessFailed: it did not start, died too often, or says that it would fail in the same way again.
         """
         try:
             self.state = "starting"
@@ -136,6 +136,8 @@ class Supervisor:
         self._note(f"{name} {why}")
         if child.exit_code == EXIT_REFUSED and (self.command.job or not self._worked_once):
             raise ProcessRefused(name, "refused its settings", log)
+        if child.exit_code == EXIT_HOPELESS and self.command.job:
+            raise ProcessFailed(name, "failed, and would fail in the same way again", log)
         if child.exit_code == EXIT_DISK:
             raise ProcessFailed(name, "cannot write to its disk", log)
         if not self._worked_once and child.uptime > self._patience.start_seconds:

@@ -112,7 +112,7 @@ class Practice(Run):
     async def _round(self) -> None:
         before = self.learner.updates
         order, segments = await self._next()
-        losses = await asyncio.to_thread(self._learn, segments)
+        losses = await self.learned(self._learn, segments)
         steps = sum(segment.steps for segment in segments)
         self.progress.round += 1
         self.progress.environment_steps += steps

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,9 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from agora.errors import Failed
 from trainer.actor import Actor
 from trainer.checkpoint import save_checkpoint
 from trainer.collector import Collector, Version
+from trainer.finite import actor_faults, loss_faults, require, tensor_faults
 from trainer.publisher import Publisher
 from trainer.segments import Segment
 from trainer.settings import TrainingSettings
@@ -71,14 +74,40 @@ class Run:
         return self.run_directory / "checkpoint"
 
     async def publish(self) -> None:
-        """Publish what was learned, unless that was done."""
+        """Publish what was learned, unless that was done.
+
+        Raises:
+            Failed: an exported policy does something that is not finite, or not what it does here.
+        """
         version = (self.epoch, self.learner.updates)
         if version not in self.publisher.versions.values():
-            await self.publisher.publish(self.learner.actors(), version, self.progress.environment_steps)
+            try:
+                await self.publisher.publish(self.learner.actors(), version, self.progress.environment_steps)
+            except ValueError as error:
+                raise Failed(f"after round {self.progress.round}: {error}") from error
+
+    async def learned(self, learn: Callable[..., dict[str, float]], *given: Any) -> dict[str, float]:
+        """Learn from a round, in a thread; returns losses by name.
+
+        Raises:
+            Failed: the round, a loss or a policy is not finite; the text names it, and the agents concerned.
+        """
+        number = self.progress.round + 1
+        try:
+            losses = await asyncio.to_thread(learn, *given)
+        except ValueError as error:
+            raise Failed(f"round {number}: {error}") from error
+        require(number, loss_faults(losses) + actor_faults(self.spec.agents, self.learner.actors()))
+        return losses
 
     def save(self, more: Mapping[str, Any]) -> None:
-        """Write a checkpoint of the learner, the progress, and more."""
+        """Write a checkpoint of the learner, the progress, and more.
+
+        Raises:
+            Failed: something that was learned is not finite; the checkpoint before stays the newest.
+        """
         state = {"learner": self.learner.state_dict(), "progress": asdict(self.progress), **more}
+        require(self.progress.round, tensor_faults(state["learner"]))
         save_checkpoint(self.checkpoints, self.progress.round, state, self.settings.keep_checkpoints)
 
     def track(self, kind: str, row: Mapping[str, Any]) -> None:

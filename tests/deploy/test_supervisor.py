@@ -81,6 +81,17 @@ def test_refused_settings_are_not_tried_again(tmp_path):
     assert supervisor.restarts == 0
 
 
+def test_a_job_that_would_fail_again_is_not_tried_again_but_a_server_is(tmp_path):
+    code = python("print('round 7: got nan'); exit(3)")
+    job = Supervisor(command(tmp_path, *code, job=True), QUICK, lambda _: None)
+    with pytest.raises(ProcessFailed, match=r"(?s)x: failed, and would fail in the same way again.*round 7: got nan"):
+        run_to_the_end(job)
+    assert (job.restarts, job.state) == (0, "stopped")
+    server = Supervisor(command(tmp_path, *code), QUICK, lambda _: None)
+    with pytest.raises(ProcessFailed, match="given up after 2 restarts"):
+        run_to_the_end(server)
+
+
 def test_a_job_is_done_with_0_but_a_server_is_not(tmp_path):
     job = Supervisor(command(tmp_path, *python("exit(0)"), job=True), QUICK, lambda _: None)
     run_to_the_end(job)

@@ -85,7 +85,7 @@ class Training(Run):
         explore = Explore(noise, unilateral=config.unilateral_exploration)
         segments = await self._collect(self.settings.blocks_per_round, self.settings.num_envs, explore)
         steps = sum(segment.steps for segment in segments)
-        losses = await asyncio.to_thread(self._learn, segments, steps)
+        losses = await self.learned(self._learn, segments, steps)
         progress = self.progress
         progress.round += 1
         progress.environment_steps += steps
