@@ -12,6 +12,7 @@ import tyro
 from tyro.conf import Positional, UseAppendAction
 
 from agora.conformance.commands import Suite
+from agora.failures import MAX_FAILED_SHARE
 from deploy.errors import EXIT_FAILED
 from deploy.handing_on import COMMANDS, hand_on
 
@@ -94,8 +95,10 @@ class Play:
     """Seconds that a service may take for a decision."""
     log: Path | None = None
     """A folder to keep the trajectories in, in its subfolder trajectories; agora market reads it."""
+    max_failed_share: float = MAX_FAILED_SHARE
+    """If the environment itself fails in a larger share of the episodes, the exit code is 1."""
     json: bool = False
-    """Print JSON instead of a table, with every episode's return."""
+    """Print JSON instead of a table, with every episode's return; null of those in which the environment failed."""
 
     def __call__(self) -> int:
         """Do it."""
@@ -112,6 +115,7 @@ class Play:
             **counts,
             deadline=self.deadline,
             log=self.log,
+            max_failed_share=self.max_failed_share,
             as_json=self.json,
         )
 

@@ -61,6 +61,7 @@ def play(
     seed: int,
     deadline: float,
     log: Path | None,
+    max_failed_share: float,
     as_json: bool,
 ) -> int:
     """Let agents meet; see ``agora play --help``."""
@@ -74,6 +75,7 @@ def play(
             seed=seed,
             deadline=deadline,
             log=log,
+            max_failed_share=max_failed_share,
         )
     except LaunchError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)

@@ -19,9 +19,10 @@ from rich.table import Table
 from agora.channels import connect
 from agora.codec import from_tensor
 from agora.errors import Refused, explain
+from agora.failures import MAX_FAILED_SHARE, Failures, words
 from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, seat_pb2
 from agora.waiting import waiting
-from deploy.errors import BadExperiment, Fault, LaunchError
+from deploy.errors import EXIT_FAILED, BadExperiment, Fault, LaunchError
 from deploy.experiment import EnvironmentSettings
 from deploy.probing import describe_environment
 from deploy.services import Services, check_agents
@@ -40,6 +41,7 @@ class Game:
         seed: of everything.
         deadline: seconds that a service may take for a decision.
         log: folder in which the trajectories are kept, in ``trajectories``; None: nowhere.
+        max_failed_share: if more of the episodes fail, all of it has failed.
     """
 
     settings: EnvironmentSettings
@@ -50,6 +52,7 @@ class Game:
     seed: int
     deadline: float
     log: Path | None = None
+    max_failed_share: float = MAX_FAILED_SHARE
 
     @property
     def keeping(self) -> list[str]:
@@ -62,11 +65,13 @@ class Earned:
     """What all blocks came to.
 
     Attributes:
-        returns: per agent, its return in every episode.
+        returns: per agent, its return in every episode; NaN in those that failed.
         summary: the server's.
+        failures: episodes that the environment failed in.
     """
 
     returns: dict[str, list[float]]
+    failures: Failures = field(default_factory=Failures)
     summary: pb.CollectSummary = field(default_factory=pb.CollectSummary)
 
 
@@ -85,6 +90,9 @@ def play(game: Game, as_json: bool) -> int:
     except KeyboardInterrupt:
         return 130
     _show(earned, game, as_json)
+    if excess := earned.failures.excess(game.max_failed_share):
+        errors.print(f"{excess} (--max-failed-share)", style="red", markup=False, highlight=False, soft_wrap=True)
+        return EXIT_FAILED
     return 0
 
 
@@ -145,7 +153,11 @@ class _Table:
                         totals[agent] += from_tensor(part.reward).sum(axis=0)
                     if item.segment.last:
                         progress.advance(task)
+                        failures = item.segment.failures
+                        earned.failures.add(game.copies, map(words, failures))
+                        failed = sorted({failure.copy for failure in failures})
                         for agent, total in totals.items():
+                            total[failed] = np.nan
                             earned.returns[agent] += total.tolist()
                             total[:] = 0.0
         return earned
@@ -183,14 +195,18 @@ def _show(earned: Earned, game: Game, as_json: bool) -> None:
         "seconds": seconds,
         "substituted": summary.substituted_actions,
         "reconnects": summary.reconnects,
+        "failed": earned.failures.failed,
+        "first_failure": earned.failures.first,
     }
     if as_json:
-        print(json.dumps({**facts, "returns": earned.returns}, indent=2))
+        told = {agent: [None if np.isnan(v) else v for v in values] for agent, values in earned.returns.items()}
+        print(json.dumps({**facts, "returns": told}, indent=2))
         return
     table = Table("agent", "played by", box=None, padding=(0, 2, 0, 0))
     for heading in ("mean return", "± 95 %"):
         table.add_column(heading, justify="right")
-    for agent, values in earned.returns.items():
+    for agent, returns in earned.returns.items():
+        values = [value for value in returns if not np.isnan(value)] or [float("nan")]
         spread = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
         table.add_row(agent, game.seats.get(agent, game.policy), f"{np.mean(values):.4g}", f"{spread:.2g}")
     console = Console(file=sys.stdout)
@@ -201,3 +217,6 @@ def _show(earned: Earned, game: Game, as_json: bool) -> None:
         f"{facts['substituted']} default answers, {facts['reconnects']} reconnects",
         highlight=False,
     )
+    if earned.failures.failed:
+        text = f"{earned.failures}; the means leave them out"
+        console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)

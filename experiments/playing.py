@@ -84,7 +84,10 @@ class Table:
         )
         try:
             spec = await collector.describe(environment, json.dumps(config))
-            return await Evaluator(collector, spec, episodes, COPIES).returns({})
+            returns, failures = await Evaluator(collector, spec, episodes, COPIES).returns({})
+            if failures.failed:
+                raise RuntimeError(str(failures))
+            return returns
         finally:
             await collector.close()
 

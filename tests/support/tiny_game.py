@@ -83,3 +83,13 @@ class Silent(Tiny):
         alive = np.ones_like(over)
         alive[:, 0] = self.number < 2
         return replace(step, truncated=np.zeros_like(over), awaited=step.awaited & alive, alive=alive)
+
+
+class PaysNan(Tiny):
+    """Pays its last copy's right agent what is no number, in the second step."""
+
+    def _show(self, rewards):
+        if self.number == 2:
+            rewards = rewards.astype(float)
+            rewards[-1, 1] = np.nan
+        return super()._show(rewards)

@@ -89,6 +89,7 @@ class Training(Run):
         progress = self.progress
         progress.round += 1
         progress.environment_steps += steps
+        self.count(segments)
         progress.noise_experience += steps
         acted = self.acted(segments, self.spec.agents)
         row = {
@@ -99,6 +100,7 @@ class Training(Run):
             "versions": {agent: list(version) for agent, version in acted.items()},
             "noise": noise,
             "losses": losses,
+            **self.failures,
         }
         self.track("round", row)
 
@@ -154,5 +156,6 @@ class Training(Run):
             self.progress.noise_experience = 0
 
     def _end(self, reason: str) -> str:
+        self.judge_failures()
         self.track("end", {"reason": reason, "round": self.progress.round, "seconds": self.progress.seconds})
         return reason
