@@ -53,9 +53,10 @@ def test_a_finished_run_is_evaluated_kept_and_played_again(folders, capsys):
     assert (kept.final.environment, kept.final.episodes) == ("mpe:simple_spread", EPISODES)
     assert -80.0 < kept.final.mean < -5.0
     assert kept.cpu_seconds is None  # of processes that ended before
-    learner, replayed, changed = hold("learners", [("maddpg", "maddpg", -100.0)], quick=False)
+    learner, replayed, changed, older = hold("learners", [("maddpg", "maddpg", -100.0)], quick=False)
     assert learner.values == [kept.final.mean] and not learner.holds  # one seed of three
     assert (replayed.values, changed.values) == ([0.0], [0.0]) and replayed.holds and changed.holds
+    assert older.values == [0.0] and older.target == "for information"
     assert command.main(["learners", "--names", "maddpg", "--seeds", "0"]) == 0
     assert "maddpg, seed 0: kept already" in capsys.readouterr().out
     assert "| `maddpg` | 1 M |" in (folders / "results.md").read_text()

@@ -3,10 +3,13 @@
 import json
 import re
 
+import pytest
+
 from bench.processes import ROOT
 from tests.support.docs import paste
 
 
+@pytest.mark.timeout(400)  # it trains twice
 def test_the_page_about_hosting_works_as_it_stands(tmp_path):
     adversary, connect_four, driven, trained, resumed = paste(ROOT / "docs" / "doors" / "host.md", tmp_path)
     assert re.search(r"adversary_0 +scripted:random +-?[\d.]+", adversary) and "8 episodes, 200 steps" in adversary

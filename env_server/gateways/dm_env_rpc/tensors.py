@@ -48,7 +48,7 @@ _KINDS = {
         Kind("bools", pb.BOOL, np.dtype("?"), False),
     )
 }
-_WIDER = {np.dtype("f2"): np.dtype("f4"), np.dtype("i2"): np.dtype("i4"), np.dtype("u2"): np.dtype("u4")}
+_WIDER = {np.dtype("i2"): np.dtype("i4"), np.dtype("u2"): np.dtype("u4")}
 
 
 def kind_of(dtype: np.dtype[Any], name: str) -> Kind:

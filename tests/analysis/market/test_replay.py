@@ -14,7 +14,8 @@ from analysis.market.episodes import Episode, NoMarketError
 from analysis.market.facts import Tape
 from analysis.market.quality import Depth, Trades
 from analysis.market.replay import COLUMNS, REACH, replay_data, write_replay
-from tests.analysis.market.test_market_cli import CHROMIUM, FLAGS
+from tests.analysis.market.test_market_cli import FLAGS
+from tests.support import tools
 
 
 def episode(mid: Any, bids: Any, asks: Any, agent: str = "maker_0") -> Episode:
@@ -76,10 +77,13 @@ def test_colours_end_where_lots_are_usual_and_an_empty_book_has_some_too() -> No
     assert nothing["most"] == 1.0 and not np.array(nothing["lots"]).any()
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}: apt-get install chromium")
+@tools.needs("Chromium")
 def test_a_browser_draws_long_short_and_empty_episodes(tmp_path: Path) -> None:
     nothing = episode([100], [[[0, 0]]], [[[0, 0]]], agent="</script><b>maker")
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as browser:
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=tools.CHROMIUM, args=FLAGS) as browser,
+    ):
         for number, (shown, last) in enumerate([(climbing(3_000), 2_999), (climbing(1), 0), (nothing, 0)]):
             write_replay(tmp_path / f"{number}.html", shown)
             page, problems = browser.new_page(), list[str]()

@@ -18,7 +18,7 @@ class Odd:
     facts = {}  # noqa: RUF012
     agents = ("a",)
     observation_spaces = {  # noqa: RUF012
-        "a": spaces.Dict({"half": spaces.Box(-np.inf, np.inf, (2,), np.float16), "flag": spaces.MultiBinary(3)})
+        "a": spaces.Dict({"half": spaces.Box(-np.inf, np.inf, (2,), np.float32), "flag": spaces.MultiBinary(3)})
     }
     action_spaces = {  # noqa: RUF012
         "a": spaces.Dict(
@@ -35,7 +35,7 @@ class Odd:
 
     def reset(self, seed, copies):
         none = np.zeros((self.num_envs, 1), np.bool_)
-        half, flag = np.full((self.num_envs, 2), 0.5, np.float16), np.ones((self.num_envs, 3), np.int8)
+        half, flag = np.full((self.num_envs, 2), 0.5, np.float32), np.ones((self.num_envs, 3), np.int8)
         masks = {"short": np.ones((self.num_envs, 2), np.uint8), "pick": np.ones((self.num_envs, 3), np.uint8)}
         return Step([{"half": half, "flag": flag}], {}, np.zeros(none.shape), none, none, ~none, {0: masks})
 
