@@ -7,7 +7,7 @@ GENERATED := agora/v1
 WIRES := env_server/gateways/dm_env_rpc/wire agent_services/policies/remote/oip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench paper peers protos hooks clean
+.PHONY: help install run test lint format bench paper peers tools protos hooks clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -69,6 +69,14 @@ protos: $(STAMP)  ## generate the stubs from protos/
 	@touch $(GENERATED)/__init__.py
 	$(BIN)/python -m grpc_tools.protoc -I . --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 		--python_out=. --mypy_out=quiet:. $(WIRES:%=%.proto)
+
+tools: .peers/mlserver/.installed .peers/openenv/.installed  ## all that tests are skipped for: others' software, a browser, Node
+	@missing=; command -v chromium >/dev/null || missing="chromium"; \
+	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	test -z "$$missing" || { command -v apt-get >/dev/null || { echo "install $$missing, which apt-get would bring"; exit 1; }; \
+	sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $$missing >/dev/null; }
 
 hooks: $(STAMP)  ## check every commit before it is made
 	$(BIN)/pre-commit install

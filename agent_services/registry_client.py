@@ -53,6 +53,7 @@ class RegistryClient:
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        log.info("following %s in the registry at %s", ", ".join(self._shelves), self._address)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch())

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from agora.errors import Refused
+from agora.names import check_policy_id
 from agora.service import Listening
 from agora.v1 import policy_pb2
 
@@ -74,6 +75,8 @@ class Settings:
         Raises:
             Refused: naming the setting, what was expected and what came.
         """
+        for number, policy_id in enumerate(self.policy_id):
+            check_policy_id(policy_id, f"policy_id[{number}]")
         learned = self.kind in ("onnx", "torch")
         if learned and self.registry is None and self.model is None:
             raise Refused(policy_pb2.REASON_CONFIG, "registry", f"--registry or --model for {self.kind}", "neither")

@@ -27,6 +27,11 @@ _DTYPES: dict[pb.DataType.ValueType, np.dtype[Any]] = {
 _DATA_TYPES = {dtype: data_type for data_type, dtype in _DTYPES.items()}
 
 
+def is_carried(dtype: np.dtype[Any]) -> bool:
+    """Whether arrays of a dtype can travel: booleans, integers, and reals of 32 and 64 bits."""
+    return dtype.newbyteorder("<") in _DATA_TYPES
+
+
 def to_tensor(array: NDArray[Any]) -> pb.Tensor:
     """An array as a message: one copy, into the message's bytes.
 

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+JOIN_SECONDS = 10.0
+"""How long a lobby may take to admit."""
 _HOPELESS = (policy_pb2.REASON_TOKEN, policy_pb2.REASON_UNSUPPORTED)
 _Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.JoinRequest, pb.JoinResponse]"
 
@@ -69,13 +71,17 @@ class DialIn:
             AgoraError: it was not admitted, or it broke before.
         """
         try:
-            await call.write(pb.JoinRequest(join=self._join))
-            await self._read(call, "joined")
+            async with asyncio.timeout(JOIN_SECONDS):
+                await call.write(pb.JoinRequest(join=self._join))
+                await self._read(call, "joined")
             self._pause = FIRST_PAUSE_SECONDS
             log.info("joined the lobby at %s as %s", self._address, self._join.name)
             hello = await self._read(call, "request")
         except grpc.RpcError as error:
             raise explain(error, self._address) from error
+        except TimeoutError as error:
+            call.cancel()
+            raise Unavailable(self._address, f"did not say within {JOIN_SECONDS:g} s that it is a lobby") from error
         except BaseException:
             call.cancel()
             raise

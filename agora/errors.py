@@ -4,13 +4,19 @@ The tree::
 
     AgoraError
     ├── Refused             a request is wrong; names the field, what was expected and what came
-    └── Unavailable         the other side cannot be reached, or went away
+    │   └── IllegalAction   what somebody did is against the rules of the game
+    ├── Unavailable         the other side cannot be reached, or went away
+    └── Failed              the work cannot go on, and would fail in the same way if it were started again
 
 A ``Refused`` travels in-band as ``agora.v1.Refusal`` where a stream must live on, and otherwise as a gRPC status whose
 details (google.rpc.Status) hold the same message.
 """
 
 from __future__ import annotations
+
+import errno
+import logging
+import uuid
 
 import grpc
 from google.protobuf import any_pb2
@@ -19,7 +25,12 @@ from grpc_status import rpc_status
 
 from agora.v1 import policy_pb2 as pb
 
+log = logging.getLogger(__name__)
+
 Reason = pb.Reason
+
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+"""Numbers of operating-system errors by which a disk refuses to be written."""
 
 _STATUS = {
     pb.REASON_PROTOCOL_VERSION: grpc.StatusCode.FAILED_PRECONDITION,
@@ -60,6 +71,10 @@ class Unavailable(AgoraError):
 
     def __str__(self) -> str:
         return f"{self.address}: {self.why}"
+
+
+class Failed(AgoraError):
+    """The work cannot go on, and would fail in the same way if it were started again; it never crosses the wire."""
 
 
 class Refused(AgoraError):
@@ -122,6 +137,39 @@ class Refused(AgoraError):
         return status
 
 
+class IllegalAction(Refused, ValueError):
+    """What somebody did is against the rules of the game; nothing has changed by it.
+
+    Environments raise it for what the caller did. Whatever else they raise is taken for their own fault.
+
+    Args:
+        field: whose action, and what of it: "station_0.action[3] of copy 1".
+        expected: what is legal there.
+        got: what came.
+    """
+
+    def __init__(self, field: str, expected: str, got: str) -> None:
+        super().__init__(pb.REASON_OUT_OF_BOUNDS, field, expected, got)
+
+
+def incident(error: BaseException, where: str) -> Refused:
+    """A fault of this process as its callers are told of it: with a number under which the log has the traceback.
+
+    A disk that refuses to be written is no mystery: callers are told so, and the log which file it was.
+
+    Args:
+        error: the fault; its text stays in the log.
+        where: what was being done, the refusal's field.
+    """
+    number = uuid.uuid4().hex[:12]
+    if isinstance(error, OSError) and error.errno in DISK:
+        log.error("incident %s in %s: %s", number, where, told(error))
+        expected = "a disk that this server can write to"
+        return Refused(pb.REASON_INTERNAL, where, expected, f"{error.strerror} (incident {number})")
+    log.error("incident %s in %s", number, where, exc_info=error)
+    return Refused(pb.REASON_INTERNAL, where, "no fault", f"incident {number}")
+
+
 def refusal_in(error: grpc.RpcError) -> Refused | None:
     """The refusal that a failed call carries in its status details, or None."""
     if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
@@ -142,3 +190,18 @@ def explain(error: grpc.RpcError, address: str) -> AgoraError:
     code = error.code() if hasattr(error, "code") else None
     details = error.details() if hasattr(error, "details") else str(error)
     return Unavailable(address, f"{code.name if code else 'UNKNOWN'}: {details}")
+
+
+def told(error: AgoraError | OSError) -> str:
+    """What happened, as a sentence for whoever started the process."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def cause_in(error: BaseException) -> AgoraError | OSError | None:
+    """The first failure in a group of them, or the error itself, if it is one that a sentence can tell."""
+    if isinstance(error, BaseExceptionGroup):
+        causes = [cause_in(part) for part in error.exceptions]
+        return None if None in causes else causes[0]
+    return error if isinstance(error, AgoraError | OSError) else None

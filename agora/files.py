@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever is killed while they are written."""
+"""Files that are whole or not there, whatever is killed meanwhile, and disks that say which file they refused."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from agora.errors import Refused
+from agora.v1 import policy_pb2
 
 
 @contextmanager
@@ -19,14 +22,15 @@ def replacing(path: Path) -> Iterator[Path]:
         path: in a folder that exists.
 
     Raises:
-        OSError: the disk refused; what was there before still is.
+        OSError: the disk refused, with the draft's name; what was there before still is.
     """
     draft = path.with_name(f".{path.name}.draft")
     try:
-        yield draft
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
+        with writing(draft):
+            yield draft
+            with draft.open("rb+") as file:
+                os.fsync(file.fileno())
+            draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -40,3 +44,35 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name a file in the errors of the block that writes it; ``write`` itself does not say where the disk was full.
+
+    Raises:
+        OSError: with the file's name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            # Libraries put words of their own where the system's belong.
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
+
+
+def check_folder(path: Path, field: str) -> None:
+    """Make a folder if it is missing, and see whether something can be written there.
+
+    Raises:
+        Refused: it cannot.
+    """
+    probe = path / ".writable"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\n")
+        probe.unlink()
+    except OSError as error:
+        got = f"{path}: {error.strerror}"
+        raise Refused(policy_pb2.REASON_CONFIG, field, "a folder that can be written", got) from error

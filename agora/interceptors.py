@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,10 +10,8 @@ import grpc
 import grpc.aio
 from prometheus_client import Counter, Histogram
 
-from agora.errors import Refused, Unavailable
+from agora.errors import Refused, Unavailable, incident
 from agora.v1 import policy_pb2
-
-log = logging.getLogger(__name__)
 
 CALLS = Counter("agora_rpc_calls_total", "RPCs finished, by method and status.", ("method", "code"))
 SECONDS = Histogram("agora_rpc_seconds", "Duration of RPCs; streams count from open to close.", ("method",))
@@ -90,9 +86,7 @@ async def _abort(error: Exception, context: Context, method: str) -> None:
     if isinstance(error, Unavailable):
         error = Refused(policy_pb2.REASON_UNREACHABLE, error.address, "an answer", error.why, retryable=True)
     if not isinstance(error, Refused):
-        incident = uuid.uuid4().hex[:12]
-        log.error("incident %s in %s", incident, method, exc_info=error)
-        error = Refused(policy_pb2.REASON_INTERNAL, method, "no fault", f"incident {incident}")
+        error = incident(error, method)
     CALLS.labels(method, error.status_code.name).inc()
     status = error.to_status()
     await context.abort(error.status_code, status.details or "", status.trailing_metadata or ())

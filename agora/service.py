@@ -16,14 +16,21 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
 from agora.channels import SERVER_OPTIONS, bind
-from agora.errors import Refused
+from agora.errors import DISK, AgoraError, Failed, Refused, cause_in, told
 from agora.interceptors import Boundary
 from agora.memory import keep_memory
+from agora.v1 import policy_pb2
 
 log = logging.getLogger(__name__)
 
+EXIT_FAILED = 1
+"""Exit code of a process that cannot go on; the last line on stderr says why."""
+EXIT_DISK = 74
+"""Exit code of a process whose disk is full or may not be written (sysexits.h: EX_IOERR): a new start is no use."""
 EXIT_REFUSED = 2
 """Exit code of a process whose settings are wrong; the last line on stderr says which and why."""
+EXIT_HOPELESS = 3
+"""Exit code of a process whose work cannot go on, and would fail in the same way again; stderr ends with why."""
 
 
 @dataclass(frozen=True)
@@ -90,23 +97,43 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 def serve_metrics(port: int | None) -> str:
-    """Start the Prometheus endpoint, unless ``port`` is None; its address, or "off"."""
+    """Start the Prometheus endpoint, unless ``port`` is None; its address, or "off".
+
+    Raises:
+        Refused: the port is taken, or there is none of that number.
+    """
     if port is None:
         return "off"
-    server, _ = start_http_server(port, "127.0.0.1")
+    try:
+        server, _ = start_http_server(port, "127.0.0.1")
+    except (OSError, OverflowError) as error:
+        raise Refused(policy_pb2.REASON_CONFIG, "metrics_port", "a port that is free", f"{port}: {error}") from error
     return f"http://127.0.0.1:{server.server_port}/metrics"
 
 
 def run(main: Callable[[], Awaitable[None]], name: str) -> None:
-    """Run a process's ``main`` on the fast event loop, with logging; a ``Refused`` ends it with exit code 2."""
+    """Run a process's ``main`` on the fast event loop, with logging.
+
+    What is wrong with its settings ends it with exit code 2, what would fail in the same way again with 3, what fails
+    around it with 1, a disk that cannot be written with 74; a sentence says what.
+    """
     keep_memory()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {name}: %(message)s", stream=sys.stderr)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_as_coroutine(main))
-    except Refused as error:
-        log.error("%s", error)
-        sys.exit(EXIT_REFUSED)
+    except (AgoraError, OSError, BaseExceptionGroup) as error:
+        cause = cause_in(error)
+        if cause is None:
+            raise
+        log.error("%s", told(cause))
+        log.debug("", exc_info=error)
+        if isinstance(cause, OSError):
+            sys.exit(EXIT_DISK if cause.errno in DISK else EXIT_FAILED)
+        if isinstance(cause, Failed):
+            sys.exit(EXIT_HOPELESS)
+        at_fault = isinstance(cause, Refused) and cause.reason != policy_pb2.REASON_INTERNAL
+        sys.exit(EXIT_REFUSED if at_fault else EXIT_FAILED)
 
 
 async def _as_coroutine(main: Callable[[], Awaitable[None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,13 +11,16 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from agora.codec import from_tensor, to_tensor
+from agora.codec import from_tensor, is_carried, to_tensor
 from agora.errors import Refused
 from agora.v1 import policy_pb2, space_pb2 as pb
 
 Space = spaces.Space[Any]
 Value = TypeVar("Value")
 MAX_DEPTH = 16
+KEY = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+"""What a ``Dict`` may call its members: a dot is what paths are made with, and all else means something to somebody."""
+_LIMITS = np.iinfo(np.int64)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Leaf:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
             raise Refused(policy_pb2.REASON_NOT_FINITE, field, "finite numbers", f"{values[where]} at {list(where)}")
+        if values.dtype.kind == "b" and values.view(np.uint8).max() > 1:
+            raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, field, "bytes 0 and 1", str(values.view(np.uint8).max()))
         outside = (values < self.low) | (values > self.high)
         where = tuple(int(i) for i in np.argwhere(outside)[0])
         low, high = (np.broadcast_to(bound, values.shape)[where] for bound in (self.low, self.high))
@@ -70,6 +76,9 @@ class Leaf:
         # A NaN makes both comparisons false.
         if not values.size:
             return True
+        if values.dtype.kind == "b":
+            # Bytes that came over the wire may be anything, and NumPy takes them as they are.
+            return bool(values.view(np.uint8).max() <= 1) and bool(((values >= self.low) & (values <= self.high)).all())
         if self._one_bound is not None:
             low, high = self._one_bound
             # argmin and argmax stop at the first NaN as min and max do, and take a third of their time.
@@ -78,36 +87,91 @@ class Leaf:
 
 
 def leaves(space: Space) -> tuple[Leaf, ...]:
-    """The space's leaves in the order in which they travel.
+    """The space's leaves in the order in which they travel; a MultiDiscrete of several axes travels flat.
 
     Raises:
-        Refused: a kind of space that the contract does not have (Text, Graph, Sequence, OneOf).
+        Refused: what the contract cannot carry: a kind of space (Text, Graph, Sequence, OneOf), a dtype, a key, a
+            MultiDiscrete that does not start at 0, bounds that are no numbers or in the wrong order, choices beyond
+            int64, an empty ``MultiDiscrete`` or ``MultiBinary``, or more than ``MAX_DEPTH`` levels.
     """
-    return tuple(_leaves(space, ""))
+    return tuple(_leaves(space, "", 0))
 
 
-def _leaves(space: Space, path: str) -> Iterator[Leaf]:
+def check_carried(space: Space, field: str) -> None:
+    """Refuse an agent's space that the contract cannot carry, or that has no leaf.
+
+    Raises:
+        Refused: see ``leaves``; its field begins with ``field``.
+    """
+    try:
+        members = leaves(space)
+    except Refused as refused:
+        raise refused.under(field) from refused
+    if not members:
+        raise Refused(policy_pb2.REASON_SPEC_MISMATCH, field, "at least one leaf", str(space))
+
+
+def _leaves(space: Space, path: str, depth: int) -> Iterator[Leaf]:
+    if depth > MAX_DEPTH:
+        raise _cannot(path, f"at most {MAX_DEPTH} levels", "more")
+    match space:
+        case spaces.Dict():
+            for key, member in space.spaces.items():
+                if not isinstance(key, str) or not KEY.fullmatch(key):
+                    raise _cannot(path, "keys of 1 to 128 letters, digits, '_' and '-'", repr(key)[:200])
+                yield from _leaves(member, f"{path}.{key}" if path else key, depth + 1)
+        case spaces.Tuple():
+            for number, member in enumerate(space.spaces):
+                yield from _leaves(member, f"{path}.{number}" if path else str(number), depth + 1)
+        case _:
+            yield _leaf(space, path)
+
+
+def _leaf(space: Space, path: str) -> Leaf:
     zero = np.zeros((), np.int64)
     match space:
         case spaces.Box():
-            yield Leaf(path, space.dtype, space.shape, _squeeze(_finite(space.low)), _squeeze(_finite(space.high)))
+            _check_box(space, path)
+            return Leaf(path, space.dtype, space.shape, _squeeze(_finite(space.low)), _squeeze(_finite(space.high)))
         case spaces.Discrete():
+            _check_discrete(space, path)
             low = np.asarray(space.start, np.int64)
-            yield Leaf(path, np.dtype(np.int64), (), low, low + np.int64(space.n - 1), (int(space.n),))
+            return Leaf(path, np.dtype(np.int64), (), low, low + np.int64(space.n - 1), (int(space.n),))
         case spaces.MultiDiscrete():
-            counts = tuple(int(n) for n in space.nvec.ravel())
-            yield Leaf(path, np.dtype(np.int64), space.nvec.shape, zero, space.nvec.astype(np.int64) - 1, counts)
+            _check_multi_discrete(space, path)
+            most = space.nvec.astype(np.int64).ravel() - 1
+            return Leaf(path, np.dtype(np.int64), most.shape, zero, most, tuple(int(n) + 1 for n in most))
         case spaces.MultiBinary():
-            yield Leaf(path, np.dtype(np.int8), space.shape, zero.astype(np.int8), np.ones((), np.int8))
-        case spaces.Dict():
-            for key, member in space.spaces.items():
-                yield from _leaves(member, f"{path}.{key}" if path else key)
-        case spaces.Tuple():
-            for number, member in enumerate(space.spaces):
-                yield from _leaves(member, f"{path}.{number}" if path else str(number))
-        case _:
-            expected = "Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple"
-            raise Refused(policy_pb2.REASON_SPEC_MISMATCH, path or "space", expected, type(space).__name__)
+            if not space.shape or min(space.shape) < 1:
+                raise _cannot(path, "a MultiBinary with at least one element", str(space))
+            return Leaf(path, np.dtype(np.int8), space.shape, zero.astype(np.int8), np.ones((), np.int8))
+    raise _cannot(path, "Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple", type(space).__name__)
+
+
+def _check_box(space: spaces.Box, path: str) -> None:
+    if not is_carried(space.dtype):
+        raise _cannot(path, "a boolean, integer, float32 or float64 dtype", str(space.dtype))
+    low, high = space.low, space.high
+    if not (low <= high).all():  # a NaN is neither
+        raise _cannot(path, "bounds that are numbers, low <= high", str(space))
+    if low.dtype.kind == "f" and (np.isposinf(low).any() or np.isneginf(high).any()):
+        raise _cannot(path, "a finite number between the bounds", str(space))
+
+
+def _check_discrete(space: spaces.Discrete, path: str) -> None:
+    if not _LIMITS.min <= int(space.start) <= _LIMITS.max - int(space.n) + 1:
+        raise _cannot(path, "choices within int64", str(space))
+
+
+def _check_multi_discrete(space: spaces.MultiDiscrete, path: str) -> None:
+    if np.any(space.start):
+        raise _cannot(path, "a MultiDiscrete that starts at 0", str(space))
+    if not space.nvec.size:
+        raise _cannot(path, "a MultiDiscrete with at least one element", str(space))
+
+
+def _cannot(path: str, expected: str, got: str) -> Refused:
+    return Refused(policy_pb2.REASON_SPEC_MISMATCH, path or "space", expected, got)
 
 
 def _finite(bound: NDArray[Any]) -> NDArray[Any]:
@@ -135,8 +199,13 @@ def to_proto(space: Space) -> pb.Space:
     """A Gymnasium space as a message.
 
     Raises:
-        Refused: a kind of space that the contract does not have.
+        Refused: what the contract cannot carry; see ``leaves``.
     """
+    leaves(space)
+    return _message(space)
+
+
+def _message(space: Space) -> pb.Space:
     match space:
         case spaces.Box():
             low, high = _squeeze(space.low), _squeeze(space.high)
@@ -151,11 +220,10 @@ def to_proto(space: Space) -> pb.Space:
         case spaces.MultiBinary():
             return pb.Space(multi_binary=pb.MultiBinarySpace(shape=space.shape))
         case spaces.Dict():
-            members = [pb.DictSpace.Member(key=k, space=to_proto(s)) for k, s in space.spaces.items()]
+            members = [pb.DictSpace.Member(key=k, space=_message(s)) for k, s in space.spaces.items()]
             return pb.Space(dict=pb.DictSpace(members=members))
         case spaces.Tuple():
-            return pb.Space(tuple=pb.TupleSpace(members=[to_proto(s) for s in space.spaces]))
-    leaves(space)
+            return pb.Space(tuple=pb.TupleSpace(members=[_message(s) for s in space.spaces]))
     raise AssertionError("leaves() refuses what is not listed above")
 
 
@@ -175,7 +243,8 @@ def from_proto(message: pb.Space, field: str = "space", depth: int = 0) -> Space
         case "multi_discrete" if min(message.multi_discrete.nvec, default=0) >= 1:
             return spaces.MultiDiscrete(list(message.multi_discrete.nvec))
         case "multi_binary" if min(message.multi_binary.shape, default=0) >= 1:
-            return spaces.MultiBinary(list(message.multi_binary.shape))
+            shape = list(message.multi_binary.shape)
+            return spaces.MultiBinary(shape if len(shape) > 1 else shape[0])
         case "dict":
             pairs = [(m.key, from_proto(m.space, f"{field}.{m.key}", depth + 1)) for m in message.dict.members]
             if len({key for key, _ in pairs}) == len(pairs):

@@ -17,6 +17,8 @@ from bench.processes import ROOT
 from bench.report import Row
 
 TITLE = "training through the services finds the equilibrium, whatever the algorithm, scenario and seed"
+ALSO = ("examples/melbourne.yaml",)
+WITHOUT = ("market", "matrix", "mpe", "scml")
 CASES = tuple((a, s) for a in ("maddpg", "mean_field_ddpg") for s in ("melbourne", "brief"))
 BUDGET = 30_000
 TARGETS = ((0.01, 10_000), (0.001, 30_000))

@@ -21,6 +21,8 @@ from tests.support.broken_agents import DEFECTS
 from tests.support.sound_agent import Sound, serving
 
 TITLE = "agents in any language and environment servers keep the contract, and broken ones are named"
+ALSO = ("examples/agents/python/cautious.py", "examples/agents/node/*.js*")
+WITHOUT = ("market", "matrix", "mpe", "scml")
 EPISODES = '{"episode_rounds": 4}'
 CAUTIOUS = "examples/agents/python/cautious.py"
 NODE = "examples/agents/node"
@@ -69,7 +71,7 @@ def _dialled_in(server: str) -> list[Row]:
 
 def _node() -> list[Row]:
     if shutil.which("npm") is None:
-        return []
+        return [Row.missing("JavaScript: failed", "0", "Node.js with npm is not there")]
     subprocess.run(["npm", "ci", "--prefix", NODE], cwd=ROOT, check=True, capture_output=True)
     return _rows("JavaScript", _listening("node", f"{NODE}/agent.js"))
 

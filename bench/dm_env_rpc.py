@@ -22,6 +22,7 @@ from bench.processes import ROOT, Service, free_address
 from bench.report import Row
 
 TITLE = "dm_env_rpc: its compliance suite, and official clients served by this server and by the official one"
+WITHOUT = ("market", "matrix", "mpe", "scml")
 COPIES = 64
 TARGET = 5.0
 RATES = (

@@ -29,6 +29,7 @@ from env_server.rollout.decisions import ports_for
 from env_server.rollout.frame import Frame, FramePart
 
 TITLE = "a step with validation, deadlines, metrics and log on, against a bare grpcio ping-pong of the same bytes"
+WITHOUT = ("charging", "market", "matrix", "mpe", "scml")
 STEP_TARGET, SPREAD_TARGET = 1.10, 2.0
 INFORMATION = "for information"
 AS_PEOPLE_GET_IT = dict.fromkeys(VARIABLES, "")

@@ -22,6 +22,7 @@ from bench.processes import Service
 from bench.report import Row
 
 TITLE = "An unmodified library learns a station's prices against three agent services"
+WITHOUT = ("market", "matrix", "mpe", "scml")
 STEPS, QUICK_STEPS = 8_192, 2_048
 EPISODES = 40
 FIRST_SEED = 1_000_000

@@ -7,6 +7,8 @@ from bench.stored_runs import hold
 from experiments.references import AT_LEAST
 
 TITLE = "every learner on simple_spread, against published means: stored runs, 2,000 episodes of mpe2 played anew"
+ALSO = ("experiments/learners/*.yaml", "experiments/results/learners/*.json")
+WITHOUT = ("charging", "market", "matrix", "scml")
 
 
 def run(quick: bool) -> list[Row]:

@@ -9,6 +9,8 @@ from experiments.references import BEST_AT_LEAST
 TITLE = (
     "the best learner on simple_spread at 1, 3 and 10 million steps: stored runs, 2,000 episodes of mpe2 played anew"
 )
+ALSO = ("experiments/best/*.yaml", "experiments/results/best/*.json")
+WITHOUT = ("charging", "market", "matrix", "scml")
 
 
 def run(quick: bool) -> list[Row]:

@@ -30,6 +30,7 @@ from bench.report import Row
 from trainer.registry.client import RegistryClient
 
 TITLE = "live push: new versions swapped in between two frames"
+WITHOUT = ("market",)
 
 POLICY, AGENTS, ROWS, PERIODS = "shared", 4, 64, 8
 CORRUPTED_EVERY = 20

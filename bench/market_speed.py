@@ -22,6 +22,7 @@ from env_server.environments.market.kernels import compiled
 from env_server.environments.market.state import opened
 
 TITLE = "markets are fast: book-steps per CPU second, alone, with seats, and through services"
+WITHOUT = ("charging", "matrix", "mpe", "scml")
 
 COPIES: Final = 64
 SCRIPTED, SEATED, KEPT = 500_000.0, 250_000.0, 0.5

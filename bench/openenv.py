@@ -10,13 +10,15 @@ from bench.processes import ROOT, Service, free_address
 from bench.report import Row
 
 TITLE = "the OpenEnv door passes every criterion of OpenEnv's own checker"
+ALSO = ("bench/peers/openenv.txt",)
+WITHOUT = ("market", "matrix", "mpe", "scml")
 CHECKER = ROOT / ".peers" / "openenv" / "bin" / "openenv"
 
 
 def run(quick: bool) -> list[Row]:
     """Check a charging game whose other stations are played by a service."""
     if not CHECKER.exists():
-        raise RuntimeError(f"{CHECKER}: not there; make peers PEERS=openenv")
+        return [Row.missing("criteria passed", "6 of 6", "not there; make peers PEERS=openenv builds the checker")]
     report = _report()
     rows = [_row(criterion) for criterion in report["criteria"]]
     passed = sum(row.holds for row in rows)

@@ -29,6 +29,8 @@ from bench.processes import Service, free_address, wait_listening
 from bench.report import Row
 
 TITLE = "services at 256 copies of a four-agent game, against dm_env_rpc, OpenEnv, Ray actors and a PettingZoo loop"
+ALSO = ("bench/peers/openenv.txt", "bench/peers/ray.txt")
+WITHOUT = ("charging", "market", "matrix", "mpe", "scml")
 COPIES, STEPS = 256, 100
 TARGETS = {"dm_env_rpc": 10.0, "OpenEnv": 150.0, "Ray actors": 4.0, "a PettingZoo loop in one process": 15.0}
 INFORMATION = "for information"
@@ -36,15 +38,19 @@ WHOLE = "ours, with whole trajectories"
 Measure = Callable[[float], float]
 
 
+class Absent(RuntimeError):
+    """A peer's software is not on this machine."""
+
+
 def python(peer: str) -> Path:
     """A peer's interpreter.
 
     Raises:
-        RuntimeError: its environment was not built.
+        Absent: its environment was not built.
     """
     path = ROOT / ".peers" / peer / "bin" / "python"
     if not path.exists():
-        raise RuntimeError(f'{path} is missing: make peers PEERS="openenv ray" builds it')
+        raise Absent(f'not there; make peers PEERS="{peer}" builds it')
     return path
 
 
@@ -87,7 +93,8 @@ def openenv(stack: ExitStack) -> Measure:
     """The library's server and its client, over its WebSocket."""
     port = free_address().rpartition(":")[2]
     arguments = [str(COPIES), port]
-    command = [str(python("openenv")), "-m", "bench.peer_programs.openenv_server", *arguments]
+    interpreter = python("openenv")
+    command = [str(interpreter), "-m", "bench.peer_programs.openenv_server", *arguments]
     server = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -98,7 +105,7 @@ def openenv(stack: ExitStack) -> Measure:
     stack.callback(server.wait)
     stack.callback(server.kill)
     wait_listening(f"127.0.0.1:{port}")
-    return stack.enter_context(Asked("bench.peer_programs.openenv_client", arguments, python("openenv"))).ask
+    return stack.enter_context(Asked("bench.peer_programs.openenv_client", arguments, interpreter)).ask
 
 
 def ray_actors(stack: ExitStack) -> Measure:
@@ -115,28 +122,31 @@ def pettingzoo_loop(stack: ExitStack) -> Measure:
     return stack.enter_context(Asked("bench.peer_programs.pettingzoo_loop", [str(COPIES)])).ask
 
 
+MAKERS: dict[str, Callable[[ExitStack], Measure]] = dict(
+    zip(TARGETS, (dm_env_rpc, openenv, ray_actors, pettingzoo_loop), strict=True)
+)
+
+
 def run(quick: bool) -> list[Row]:
-    """Measure in turn."""
+    """Measure in turn, each peer that is there."""
     repeats, seconds = (2, 1.0) if quick else (7, 3.0)
+    absent: dict[str, str] = {}
     with ExitStack() as stack:
         mine, whole = ours(stack)
-        peers = dict(
-            zip(TARGETS, (make(stack) for make in (dm_env_rpc, openenv, ray_actors, pettingzoo_loop)), strict=True)
-        )
-        found = []
-        for repeat in range(repeats + 1):
-            taken = {
-                "ours": mine(seconds),
-                WHOLE: whole(seconds),
-                **{name: measure(seconds) for name, measure in peers.items()},
-            }
-            if repeat:
-                found.append(taken)
+        measures = {"ours": mine, WHOLE: whole}
+        for name, make in MAKERS.items():
+            try:
+                measures[name] = make(stack)
+            except Absent as error:
+                absent[name] = str(error)
+        found = [{name: measure(seconds) for name, measure in measures.items()} for _ in range(repeats + 1)][1:]
     rows = []
     for name, target in TARGETS.items():
+        if name in absent:
+            rows.append(Row.missing(f"ours / {name}", f">= {target:g}", absent[name]))
+            continue
         ratios = [taken["ours"] / taken[name] for taken in found]
         held = statistics.median(ratios) >= target
         rows.append(Row(f"ours / {name}", ratios, "x", f">= {target:g}", held))
-    for name in ("ours", WHOLE, *TARGETS):
-        rows.append(Row(name, [taken[name] for taken in found], "steps/s", INFORMATION, True))
+    rows += [Row(name, [taken[name] for taken in found], "steps/s", INFORMATION, True) for name in measures]
     return rows

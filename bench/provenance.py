@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from bench.sources import ROOT
+
+UNKNOWN: Final = "unknown"
+CHANGES: Final = " with changes"
 
 
 def machine() -> dict[str, Any]:
@@ -22,9 +28,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def commit() -> str:
-    """The checked out commit, and whether files differ from it."""
-    folder = Path(__file__).parent
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-    dirty = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=False)
-    return (head.stdout.strip() or "unknown") + (" with changes" if dirty.stdout.strip() else "")
+def commit(files: Sequence[Path], root: Path = ROOT) -> str:
+    """The checked out commit, and whether any of the files differs from it or is not in it.
+
+    What else was changed, such as an earlier result, is no change of what was measured.
+
+    Args:
+        files: that were measured.
+        root: of the working tree; without git, or outside it, the commit is ``UNKNOWN``.
+    """
+    head = _git(root, "rev-parse", "HEAD").strip()
+    changed = _git(root, "status", "--porcelain", "--", *map(str, files)).strip() if files else ""
+    return (head or UNKNOWN) + (CHANGES if changed else "")
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git says, nothing if it fails."""
+    try:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -35,6 +35,7 @@ from env_server.rollout.trajectory import Recorder, Trajectory
 from tests.support.models import price_model
 
 TITLE = "rollouts through services against the same rollout in one process, and a step against a bare ping-pong"
+WITHOUT = ("market", "matrix", "mpe", "scml")
 ROUNDS = 50
 NOISE = 0.1
 SEED = 11

@@ -12,6 +12,7 @@ from bench.scml_runs import finish, measure
 from bench.scml_speed import CORES
 
 TITLE = "same seed, same contracts, balances and offers: repeated, in a service or in the engine's process"
+WITHOUT = ("charging", "market", "matrix", "mpe")
 LEVEL = (SERVICE, "penguin", "as0", "syncrandom")
 BLOCK = 20
 """Worlds of a block."""

@@ -11,6 +11,7 @@ from bench.scml_remote import SERVICE, Remote
 from bench.scml_runs import finish, measure
 
 TITLE = "worlds per hour: at least 4x the engine's own way, and what agent services leave of it"
+WITHOUT = ("charging", "market", "matrix", "mpe")
 FINALISTS = ("penguin", "as0", "cautious", "pricetrend", "ponpon", "takalink")
 FACTORIES = 8
 CORES = 2

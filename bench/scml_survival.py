@@ -12,6 +12,7 @@ from bench.report import Row
 from bench.scml_remote import SERVICE, Remote, rows
 
 TITLE = "kill -9 of a factory's service: the worlds end, the others' play is the same until then, defaults are counted"
+WITHOUT = ("charging", "market", "matrix", "mpe")
 LEVELS = ((SERVICE, "penguin", SERVICE), ("penguin", SERVICE, "as0"))
 VICTIM, FACTORY = "factory_0", "0.0"
 WORLDS = 4

@@ -1,9 +1,11 @@
 """What manipulators do to a market, and to whom: each beside itself doing nothing, under the same seeds.
 
-A spoofer is also held beside itself making the same trades without its bid, which tells what the bid alone does. The
-markets of the spoofer are those of Wang and Wellman (2017) in kind: traders come rarely, see a noisy worth, and trade
-one lot. Settings were chosen on other seeds than the measured ones. Where nobody reads the book the bid still buys a
-lot now and then, from who would have sold to somebody else: so ± 10 % of what the same trades bring counts as nothing.
+A spoofer is held beside no spoofer at all, as was asked, and beside itself making the same trades without its bid,
+which tells what the bid alone does: this spoofer knows what a lot is worth, and so moves prices and earns without any
+bid. The markets of the spoofer are those of Wang and Wellman (2017) in kind: traders come rarely, see a noisy worth,
+and trade one lot. Settings were chosen on other seeds than the measured ones. Where nobody reads the book the bid still
+buys a lot now and then, from who would have sold to somebody else: so ± 10 % of what the same trades bring counts as
+nothing.
 """
 
 from __future__ import annotations
@@ -98,42 +100,77 @@ def course(config: MarketConfig, seeds: int) -> Course:
 def run(quick: bool) -> list[Row]:
     """Play every scene; ``quick`` with four seeds, which judge nothing."""
     seeds = 4 if quick else SEEDS
+    readers, effect = _spoofed("readers", AMONG_READERS, seeds, (Target("> 2", 2.0), Target("> 10", 10.0)))
+    near, little = Target("± 0.5", -0.5, 0.5), Target("± 10", -10.0, 10.0)
+    zero, of_zero = _spoofed("zero intelligence", AMONG_ZERO, seeds, (near, little))
     rows = [
-        *_spoofed("readers", AMONG_READERS, seeds, (Target("> 2", 2.0), Target("> 10", 10.0))),
-        *_spoofed("zero intelligence", AMONG_ZERO, seeds, (Target("± 0.5", -0.5, 0.5), Target("± 10", -10.0, 10.0))),
+        *readers,
+        *zero,
+        _row("readers: moved, beside no spoofer", effect.moved, "ticks", Target("> 2", 2.0)),
+        _row("readers: gained, beside no spoofer", effect.profit, "ticks·lots", Target("> 0", 0.0)),
+        _row("zero intelligence: moved, beside no spoofer", of_zero.moved, "ticks", near),
+        _row(
+            "zero intelligence: gained, of what it gains among readers",
+            100 * of_zero.profit / float(effect.profit.mean()),
+            "%",
+            little,
+        ),
     ]
     for name, scene in SCENES.items():
-        rows += _effects(name, scene.played(seeds), scene.played(seeds, activity=0.0))
+        rows += _effects(name, Effect.of(scene.played(seeds), scene.played(seeds, activity=0.0)))
     return [replace(row, holds=True) for row in rows] if quick else rows
 
 
-def _spoofed(name: str, scene: Scene, seeds: int, targets: tuple[Target, Target]) -> list[Row]:
+@dataclass(frozen=True)
+class Effect:
+    """What a manipulator does, beside doing nothing, seed by seed (B,).
+
+    Attributes:
+        moved: ticks, the mid while it bids, or has lots if it never bids.
+        profit: its own, ticks times lots.
+        lost: by its victims, ticks times lots.
+    """
+
+    moved: Floats
+    profit: Floats
+    lost: Floats
+
+    @classmethod
+    def of(cls, active: Course, idle: Course) -> Effect:
+        """Compare two courses of the same seeds."""
+        bids = active.resting > 0.0
+        at_work = bids if bids.any() else active.shares[:, :, MANIPULATOR] != 0.0
+        earned, undisturbed = profits(active), profits(idle)
+        moved, lost = displacement(active, idle, at_work), (undisturbed - earned)[:, VICTIMS]
+        return cls(moved, earned[:, MANIPULATOR] - undisturbed[:, MANIPULATOR], lost)
+
+
+def _spoofed(name: str, scene: Scene, seeds: int, targets: tuple[Target, Target]) -> tuple[list[Row], Effect]:
     """What a spoofer's bid does, beside the same trades without it, and what the spoofer does, beside doing nothing."""
     active, plain = scene.played(seeds), scene.played(seeds, spoof=0)
     without = profits(plain)
     gains, usual = profits(active) - without, float(without[:, MANIPULATOR].mean())
     bought = np.diff(active.shares[:, :, MANIPULATOR], axis=0, prepend=0.0)
     early = 2 * (np.arange(1, scene.steps + 1) % scene.manipulator.period) < scene.manipulator.period
-    return [
+    effect = Effect.of(active, scene.played(seeds, activity=0.0))
+    rows = [
         _row(f"{name}: moved by the bid", displacement(active, plain, active.resting > 0.0), "ticks", targets[0]),
         _row(f"{name}: gained by the bid, relative", 100 * gains[:, MANIPULATOR] / usual, "%", targets[1]),
         _row(f"{name}: gained by the bid", gains[:, MANIPULATOR], "ticks·lots"),
         _row(f"{name}: victims lost by the bid", -gains[:, VICTIMS], "ticks·lots"),
         _row(f"{name}: bought by the bid", np.maximum(bought[~early], 0.0).sum(axis=0), "lots"),
         _row(f"{name}: gained without it", without[:, MANIPULATOR], "ticks·lots"),
-        *_effects(f"spoofer, {name}", active, scene.played(seeds, activity=0.0)),
+        _row(f"{name}: victims lost, beside no spoofer", effect.lost, "ticks·lots"),
     ]
+    return rows, effect
 
 
-def _effects(name: str, active: Course, idle: Course) -> list[Row]:
-    """What a manipulator does, beside doing nothing; the mid while it bids, or has lots if it never bids."""
-    bids = active.resting > 0.0
-    at_work = bids if bids.any() else active.shares[:, :, MANIPULATOR] != 0.0
-    earned, undisturbed = profits(active), profits(idle)
+def _effects(name: str, effect: Effect) -> list[Row]:
+    """What a manipulator does, beside doing nothing."""
     return [
-        _row(f"{name}: moved", displacement(active, idle, at_work), "ticks"),
-        _row(f"{name}: gained", earned[:, MANIPULATOR], "ticks·lots"),
-        _row(f"{name}: victims lost", (undisturbed - earned)[:, VICTIMS], "ticks·lots"),
+        _row(f"{name}: moved", effect.moved, "ticks"),
+        _row(f"{name}: gained", effect.profit, "ticks·lots"),
+        _row(f"{name}: victims lost", effect.lost, "ticks·lots"),
     ]
 
 

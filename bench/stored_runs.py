@@ -13,7 +13,7 @@ from typing import Final
 
 from bench.report import Row
 from experiments.playing import Table, play_again
-from experiments.running import is_kept
+from experiments.running import is_kept, present_code
 from experiments.stored import Training, read_group
 
 SEEDS: Final = 3
@@ -35,7 +35,7 @@ def hold(group: str, bars: Sequence[tuple[str, str, float]], quick: bool) -> lis
     runs = read_group(group)
     again, compared = replayed(runs, quick)
     rows = [_held(title, [run.final.mean for run in again if run.name == name], bar) for title, name, bar in bars]
-    return [*rows, compared, stale(runs)]
+    return [*rows, compared, stale(runs), older(runs)]
 
 
 def replayed(runs: Sequence[Training], quick: bool) -> tuple[list[Training], Row]:
@@ -57,6 +57,13 @@ def stale(runs: Sequence[Training]) -> Row:
     """Whether any run is of other settings than those of its experiment now."""
     found = [float(not is_kept(run.group, run.name, run.seed)) for run in runs]
     return _row("runs of another configuration than the present one", found, "", 0.0)
+
+
+def older(runs: Sequence[Training]) -> Row:
+    """Which runs were trained by other code than the present; what they play is played by the present code."""
+    present = present_code().digest
+    found = [float(run.provenance.code != present) for run in runs]
+    return Row("runs trained by other code than the present", [sum(found)], f"of {len(found)}", "for information", True)
 
 
 def _replay_one(table: Table, runs: Sequence[Training]) -> Row:

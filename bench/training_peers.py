@@ -5,7 +5,7 @@ environment of its own, one at a time, in turns over seeds; evaluation is greedy
 and is not counted. MADDPG has one update per 100 environment steps, batches of 1,024, two layers of 64, discount 0.95;
 learning rates, noise and what else a peer decides are named in ``bench/peer_programs/train_NAME.py``. BenchMARL's MAPPO
 and JaxMARL's IPPO have their own defaults. Ours and the textbook use one core; peers may use all that there are.
-``make peers PEERS="benchmarl agilerl xuance jaxmarl"`` builds what they need; who is not there is skipped, aloud.
+``make peers PEERS="benchmarl agilerl xuance jaxmarl"`` builds what they need; who is not there is not measured.
 Curves are written to ``bench/results/training_peers_curves.json``.
 """
 
@@ -26,6 +26,13 @@ from bench.processes import ROOT
 from bench.report import Row
 
 TITLE = "training simple_spread beside BenchMARL, AgileRL, XuanCe, JaxMARL and a textbook MADDPG"
+ALSO = (
+    "bench/peers/agilerl.txt",
+    "bench/peers/benchmarl.txt",
+    "bench/peers/jaxmarl.txt",
+    "bench/peers/xuance.txt",
+)
+WITHOUT = ("charging", "market", "matrix", "scml")
 CURVES = ROOT / "bench" / "results" / "training_peers_curves.json"
 VARIABLES = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 OURS = {"ours, MADDPG": ("maddpg", 400_000), "ours, MAPPO": ("mappo", 1_600_000)}
@@ -125,28 +132,24 @@ def ours(algorithm: str, steps: int, seed: int, effort: Effort) -> Curve:
 def run(quick: bool) -> list[Row]:
     """Train all in turns; --quick: a CPU-second of each, whose returns mean nothing."""
     effort = QUICK if quick else FULL
-    peers = _present(quick)
+    peers = {peer: python for peer in PEERS if (python := peer.python) and (peer.quick or not quick)}
     curves: dict[str, list[Curve]] = {name: [] for name in [*OURS, *(peer.name for peer in peers)]}
     for seed in range(effort.seeds):
         for name, (algorithm, steps) in OURS.items():
             curves[name].append(ours(algorithm, steps // (QUICK_SHARE if quick else 1), seed, effort))
         for peer, python in peers.items():
             curves[peer.name].append(train(peer, python, effort, seed))
-    CURVES.write_text(json.dumps(curves, indent=1) + "\n")
-    return _ratios(curves) + [row for name, found in curves.items() for row in _rows(name, found)]
+    if not quick:
+        CURVES.write_text(json.dumps(curves, indent=1) + "\n")
+    absent = [_absent(peer, quick) for peer in PEERS if peer not in peers]
+    return [*_ratios(curves), *absent, *(row for name, found in curves.items() for row in _rows(name, found))]
 
 
-def _present(quick: bool) -> dict[Peer, Path]:
-    found = {}
-    for peer in PEERS:
-        python = peer.python
-        if python is None:
-            print(f'skipped: {peer.name}: make peers PEERS="{peer.program}" builds it')
-        elif quick and not peer.quick:
-            print(f"skipped: {peer.name}: its first report takes longer than a quick answer")
-        else:
-            found[peer] = python
-    return found
+def _absent(peer: Peer, quick: bool) -> Row:
+    why = f'not there; make peers PEERS="{peer.program}" builds it'
+    if peer.python is not None and quick:
+        why = "its first report takes longer than a quick answer"
+    return Row.missing(f"{peer.rival} / {peer.name}", INFORMATION, why)
 
 
 def _rate(curve: Curve, clock: str) -> float:

@@ -24,6 +24,8 @@ from bench.report import Row
 from env_server.environments.base import Environment
 
 TITLE = "environment steps per CPU-second while learning simple_spread, and CPU-seconds to a return"
+ALSO = ("examples/simple_spread.yaml",)
+WITHOUT = ("charging", "market", "matrix", "scml")
 GAME: Final = "mpe:simple_spread"
 MADDPG: Final[dict[str, Any]] = {
     "batch_size": 1024,

@@ -12,6 +12,8 @@ import tyro
 from tyro.conf import Positional, UseAppendAction
 
 from agora.conformance.commands import Suite
+from agora.failures import MAX_FAILED_SHARE
+from deploy.errors import EXIT_FAILED
 from deploy.handing_on import COMMANDS, hand_on
 
 
@@ -32,6 +34,12 @@ class Run:
     """KEY=VALUE: change a setting, such as training.epsilon=0.01; may be given several times."""
     runs_dir: Path = Path("runs")
     """The folder in which runs lie."""
+    game: UseAppendAction[tuple[str, ...]] = ()
+    """NAME=MODULE:CLASS: a game of your own, under that name; may be given several times. As environment.games in the
+    file."""
+    pettingzoo_module: UseAppendAction[tuple[str, ...]] = ()
+    """A module from which PettingZoo environments may be imported; may be given several times. As
+    environment.pettingzoo_modules in the file."""
     name: str | None = None
     """The run's name. Default: the experiment's, with a number added if that run exists."""
     resume: bool = False
@@ -42,7 +50,15 @@ class Run:
         """Do it."""
         from deploy.commands import run
 
-        return run(self.experiment, self.set, self.runs_dir, self.name, self.resume)
+        return run(
+            self.experiment,
+            self.set,
+            self.runs_dir,
+            self.name,
+            self.game,
+            self.pettingzoo_module,
+            resume=self.resume,
+        )
 
 
 @dataclass(frozen=True)
@@ -79,12 +95,14 @@ class Play:
     """Seconds that a service may take for a decision."""
     log: Path | None = None
     """A folder to keep the trajectories in, in its subfolder trajectories; agora market reads it."""
+    max_failed_share: float = MAX_FAILED_SHARE
+    """If the environment itself fails in a larger share of the episodes, the exit code is 1."""
     json: bool = False
-    """Print JSON instead of a table, with every episode's return."""
+    """Print JSON instead of a table, with every episode's return; null of those in which the environment failed."""
 
     def __call__(self) -> int:
         """Do it."""
-        from deploy.commands import import_flags, play
+        from deploy.commands import play
 
         counts = {"copies": self.copies, "blocks": self.blocks, "seed": self.seed}
         return play(
@@ -92,10 +110,12 @@ class Play:
             self.set,
             self.policy,
             self.seat,
-            import_flags(self.game, self.pettingzoo_module),
+            self.game,
+            self.pettingzoo_module,
             **counts,
             deadline=self.deadline,
             log=self.log,
+            max_failed_share=self.max_failed_share,
             as_json=self.json,
         )
 
@@ -138,7 +158,7 @@ class Serve:
 
     def __call__(self) -> int:
         """Do it."""
-        from deploy.commands import import_flags, serve
+        from deploy.commands import serve
 
         doors = {"dm-env-rpc": self.dm_env_rpc, "openenv": self.openenv}
         asked = {flag: address for flag, address in doors.items() if address is not None}
@@ -147,7 +167,8 @@ class Serve:
             self.set,
             self.policy,
             self.seat,
-            import_flags(self.game, self.pettingzoo_module),
+            self.game,
+            self.pettingzoo_module,
             self.agent,
             self.listen,
             asked,
@@ -163,8 +184,9 @@ class Describe:
     """HOST:PORT or unix:PATH; runs/NAME/processes.json lists those of a run."""
     json: bool = False
     """Print JSON instead of tables."""
-    timeout: float = 5.0
-    """Seconds to wait for an answer."""
+    timeout: float = 60.0
+    """Seconds that each answer may take; building a game for the first time may compile it. Nothing at the
+    address is told after 5 s."""
 
     def __call__(self) -> int:
         """Do it."""
@@ -268,7 +290,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args=words,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    sys.exit(command())
+    try:
+        code = command()
+    except OSError as error:  # a full disk, or a folder that may not be written
+        from agora.errors import told
+
+        print(f"agora: {told(error)}", file=sys.stderr)
+        code = EXIT_FAILED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

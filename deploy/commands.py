@@ -14,9 +14,9 @@ from typing import Final
 from rich.console import Console
 
 from deploy.errors import EXIT_FAILED, BadExperiment, Fault, LaunchError, log_tail
-from deploy.experiment import EnvironmentSettings, Experiment
+from deploy.experiment import Experiment
 from deploy.launcher import Launcher
-from deploy.loading import assigned, load
+from deploy.loading import chosen, load
 from deploy.play import Game, play as play_game
 from deploy.run_folder import RunFolder, create, reopen
 from deploy.serve import Offer, serve as serve_offer
@@ -27,11 +27,21 @@ SECTIONS: Final[Mapping[str, str]] = {"market": "analysis.market.report"}
 """By the fact of a game that asks for it: the program that writes a section of the report from the trajectory log."""
 
 
-def run(path: Path, assignments: Sequence[str], runs: Path, name: str | None, resume: bool) -> int:
+def run(
+    path: Path,
+    assignments: Sequence[str],
+    runs: Path,
+    name: str | None,
+    games: Sequence[str],
+    modules: Sequence[str],
+    *,
+    resume: bool,
+) -> int:
     """Run an experiment from its file; see ``agora run --help``."""
     console, errors = Console(), Console(stderr=True)
     try:
-        folder, experiment = _folder(runs, load(path, assignments, name), name is not None, resume, console)
+        experiment = load(path, assignments, name, games, modules)
+        folder, experiment = _folder(runs, experiment, name is not None, resume, console)
         return _launch(experiment, folder, console, fresh=not resume)
     except LaunchError as error:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
@@ -43,27 +53,29 @@ def play(
     assignments: Sequence[str],
     policy: str,
     seats: Sequence[str],
-    imports: Sequence[str],
+    games: Sequence[str],
+    modules: Sequence[str],
     *,
     copies: int,
     blocks: int,
     seed: int,
     deadline: float,
     log: Path | None,
+    max_failed_share: float,
     as_json: bool,
 ) -> int:
     """Let agents meet; see ``agora play --help``."""
     try:
         game = Game(
-            settings=EnvironmentSettings(name=environment, config=assigned(assignments)),
+            settings=chosen(environment, assignments, games, modules),
             policy=policy,
             seats=seats_of(seats),
-            imports=imports,
             copies=_at_least_one("--copies", copies),
             blocks=_at_least_one("--blocks", blocks),
             seed=seed,
             deadline=deadline,
             log=log,
+            max_failed_share=max_failed_share,
         )
     except LaunchError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
@@ -76,7 +88,8 @@ def serve(
     assignments: Sequence[str],
     policy: str,
     seats: Sequence[str],
-    imports: Sequence[str],
+    games: Sequence[str],
+    modules: Sequence[str],
     agent: str | None,
     listen: str | None,
     doors: Mapping[str, str],
@@ -85,10 +98,9 @@ def serve(
     """Keep a game running; see ``agora serve --help``."""
     try:
         offer = Offer(
-            settings=EnvironmentSettings(name=environment, config=assigned(assignments)),
+            settings=chosen(environment, assignments, games, modules),
             policy=policy,
             seats=seats_of(seats),
-            imports=imports,
             agent=agent,
             listen=listen,
             doors=doors,
@@ -98,12 +110,6 @@ def serve(
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return error.exit_code
     return serve_offer(offer)
-
-
-def import_flags(games: Sequence[str], modules: Sequence[str]) -> list[str]:
-    """The flags by which an environment server is told which code it may import."""
-    flags = [("--game", game) for game in games] + [("--pettingzoo-module", module) for module in modules]
-    return [word for flag in flags for word in flag]
 
 
 def _at_least_one(flag: str, value: int) -> int:
@@ -144,7 +150,7 @@ def _folder(
     runs: Path, experiment: Experiment, named: bool, resume: bool, console: Console
 ) -> tuple[RunFolder, Experiment]:
     if resume:
-        return reopen(runs, experiment), experiment
+        return reopen(runs, experiment)
     return create(
         runs, experiment, named, lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True)
     )
@@ -173,6 +179,7 @@ def _report(folder: RunFolder, console: Console) -> int:
     try:
         code = report(folder.path, log)
     except subprocess.TimeoutExpired:
+        console.print(f"the report took longer than {REPORT_SECONDS} s", style="red", markup=False)
         code = EXIT_FAILED
     if code != 0 or not folder.report.exists():
         console.print(f"the run is finished, but its report failed:\n{log_tail(log)}", style="red", markup=False)

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from rich.console import Console
 
 from agora.channels import connect_blocking
@@ -28,6 +28,9 @@ from deploy.errors import EXIT_FAILED
 
 Json = dict[str, Any]
 
+CONNECT_SECONDS = 5.0
+"""Longer than a server that is there needs to be reached, and short for whoever mistyped an address."""
+
 
 def describe(address: str, *, as_json: bool, timeout: float) -> int:
     """Print what runs at an address.
@@ -35,13 +38,13 @@ def describe(address: str, *, as_json: bool, timeout: float) -> int:
     Returns:
         The exit code: 0, or 1 if nothing answers.
     """
+    errors = Console(stderr=True)
     try:
-        with connect_blocking(address) as channel:
+        with connect_blocking(address) as channel, errors.status(f"asking {address}"):
             found = _look(channel, address, timeout)
     except (grpc.RpcError, grpc.FutureTimeoutError) as error:
-        why = explain(error, address) if isinstance(error, grpc.RpcError) else f"{address}: no answer in {timeout:g} s"
         hint = f"is something listening there, such as `python -m env_server --listen {address}`?"
-        Console(stderr=True).print(f"{why}\n{hint}", style="red", markup=False, soft_wrap=True)
+        errors.print(f"{_why(error, address, timeout)}\n{hint}", style="red", markup=False, soft_wrap=True)
         return EXIT_FAILED
     if as_json:
         print(json.dumps(found, indent=2))
@@ -51,9 +54,9 @@ def describe(address: str, *, as_json: bool, timeout: float) -> int:
 
 
 def _look(channel: grpc.Channel, address: str, timeout: float) -> Json:
-    grpc.channel_ready_future(channel).result(timeout=timeout)
+    grpc.channel_ready_future(channel).result(timeout=min(timeout, CONNECT_SECONDS))
     health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout)
-    services = sorted(ProtoReflectionDescriptorDatabase(channel).get_services())
+    services = _services(channel, timeout)
     found: Json = {
         "address": address,
         "health": health_pb2.HealthCheckResponse.ServingStatus.Name(health.status),
@@ -65,16 +68,40 @@ def _look(channel: grpc.Channel, address: str, timeout: float) -> Json:
     return found
 
 
+def _services(channel: grpc.Channel, timeout: float) -> list[str]:
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    answers = list(stub.ServerReflectionInfo(iter([request]), timeout=timeout))
+    return sorted(service.name for answer in answers for service in answer.list_services_response.service)
+
+
 def _environments(channel: grpc.Channel, timeout: float) -> list[Json]:
     stub = environment_pb2_grpc.EnvironmentServiceStub(channel)
     names = stub.DescribeEnvironment(environment_pb2.DescribeEnvironmentRequest(), timeout=timeout).names
-    described = []
-    for name in names:
-        spec = environment_pb2.EnvironmentSpec(name=name, config_json="{}", num_envs=1)
+    return [{"name": name, **_game(stub, name, timeout)} for name in names]
+
+
+def _game(stub: environment_pb2_grpc.EnvironmentServiceStub, name: str, timeout: float) -> Json:
+    """A game as it is without settings, or why it needs some and which it takes."""
+    spec = environment_pb2.EnvironmentSpec(name=name, config_json="{}", num_envs=1)
+    try:
         request = environment_pb2.DescribeEnvironmentRequest(environment=spec)
-        answer = stub.DescribeEnvironment(request, timeout=max(timeout, 60.0))  # building a game may compile it
-        described.append({"name": name, **_environment(answer)})
-    return described
+        return _environment(stub.DescribeEnvironment(request, timeout=timeout))
+    except grpc.RpcError as error:
+        why = _why(error, name, timeout)
+    try:
+        request = environment_pb2.DescribeEnvironmentRequest(environment=spec, schema_only=True)
+        schema = json.loads(stub.DescribeEnvironment(request, timeout=timeout).config_schema_json or "{}")
+    except grpc.RpcError:  # a server that does not know the question, or a game that cannot even be imported
+        schema = {}
+    return {"refused": why, "config_schema": schema}
+
+
+def _why(error: grpc.RpcError | grpc.FutureTimeoutError, asked: str, timeout: float) -> str:
+    if isinstance(error, grpc.FutureTimeoutError):
+        return f"{asked}: nothing there within {min(timeout, CONNECT_SECONDS):g} s"
+    late = hasattr(error, "code") and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    return f"{asked}: no answer within {timeout:g} s (--timeout)" if late else str(explain(error, asked))
 
 
 def _environment(answer: environment_pb2.DescribeEnvironmentResponse) -> Json:

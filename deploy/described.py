@@ -18,14 +18,7 @@ def print_description(console: Console, found: Json) -> None:
     console.print(f"{found['address']}  {found['health']}", markup=False)
     _print(console, "services", ("name",), ((name,) for name in found["services"]))
     for environment in found.get("environments", []):
-        title = f"environment {environment['name']} as it is without configuration"
-        rows = (
-            (a["id"], _space(a.get("observation_space", {})), _space(a.get("action_space", {})))
-            for a in environment["agents"]
-        )
-        _print(console, title, ("agent", "observes", "decides"), rows)
-        config = environment["config"].items()
-        _print(console, f"configuration of {environment['name']}", ("key", "default"), ((k, str(v)) for k, v in config))
+        _environment(console, environment)
     if "agent_service" in found:
         held = found["agent_service"].get("policies", [])
         lines = ((p["policy_id"], p["kind"], _version(p), "yes" if p["serving"] else "") for p in held)
@@ -33,6 +26,28 @@ def print_description(console: Console, found: Json) -> None:
     if "policies" in found:
         columns = ("policy", "version", "bytes", "learned from", "reports")
         _print(console, "policies in the registry", columns, (_entry(entry) for entry in found["policies"]))
+
+
+def _environment(console: Console, environment: Json) -> None:
+    name = environment["name"]
+    if "refused" in environment:
+        console.print(f"environment {name} needs settings: {environment['refused']}", markup=False, soft_wrap=True)
+        _print(console, f"settings of {name}", ("key", "default", "meaning"), _settings(environment["config_schema"]))
+        return
+    rows = (
+        (a["id"], _space(a.get("observation_space", {})), _space(a.get("action_space", {})))
+        for a in environment["agents"]
+    )
+    _print(console, f"environment {name} as it is without settings", ("agent", "observes", "decides"), rows)
+    config = environment["config"].items()
+    _print(console, f"settings of {name}", ("key", "default"), ((k, str(v)) for k, v in config))
+
+
+def _settings(schema: Json) -> Iterable[tuple[str, ...]]:
+    """The members of a JSON schema; those without a default are asked for."""
+    for key, member in schema.get("properties", {}).items():
+        default = str(member["default"]) if "default" in member else "needed"
+        yield key, default if key not in schema.get("required", ()) else "needed", member.get("description", "")
 
 
 def _print(console: Console, title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:

@@ -5,7 +5,7 @@ The tree::
     LaunchError             something failed; exit code 1
     ├── BadExperiment       what was asked for is wrong; names where, the field, what was expected and what came; 2
     ├── ProcessRefused      a process refused its settings (its own exit code 2); 2
-    └── ProcessFailed       a process did not start, or died too often; 1
+    └── ProcessFailed       a process did not start, died too often, or says that it would fail again; 1
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from pathlib import Path
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
+EXIT_HOPELESS = 3
+"""What a process ends with whose work would fail in the same way again."""
+EXIT_DISK = 74
+"""Of a process whose disk is full or may not be written."""
 
 
 class LaunchError(Exception):

@@ -12,11 +12,17 @@ from trainer.settings import TrainingSettings
 RESUMABLE: Final = (("training", "max_environment_steps"), ("training", "epsilon"))
 """What a resumed run may change: when to stop. Anything else would make it another experiment."""
 
+IMPORTS: Final = ("games", "pettingzoo_modules")
+"""Fields of the environment that a resumed run keeps where they are not given again."""
+
 LEARNS: Final = "onnx"
 """The policy of those who learn."""
 Policy = Annotated[str, Field(pattern=r"^(onnx|(scripted|market):[A-Za-z0-9_]\S*)$")]
 Replicas = Annotated[int, Field(ge=1, le=64)]
 Parameters = dict[str, float | str]
+GameName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+GameClass = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+:[A-Za-z_][A-Za-z0-9_]*$")]
+Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -31,6 +37,19 @@ class EnvironmentSettings(_Settings):
     config: dict[str, Any] = Field(
         default_factory=dict, description="its configuration; missing keys take its defaults, unknown ones are refused"
     )
+    games: dict[GameName, GameClass] = Field(
+        default_factory=dict, description="games of your own: name to MODULE:CLASS, an Environment class"
+    )
+    pettingzoo_modules: tuple[Module, ...] = Field(
+        (), description="modules of your own from which PettingZoo environments may be imported"
+    )
+
+    @property
+    def imports(self) -> list[str]:
+        """The flags by which an environment server is told which code it may import."""
+        flags = [("--game", f"{name}={place}") for name, place in self.games.items()]
+        flags += [("--pettingzoo-module", module) for module in self.pettingzoo_modules]
+        return [word for flag in flags for word in flag]
 
 
 class AgentOverrides(_Settings):

@@ -8,10 +8,12 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from agora.files import writing
 from deploy.addresses import Addresses
 from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import Experiment
@@ -78,7 +80,7 @@ class Launcher:
                 await work[-1]
                 for task in work[:-1]:
                     task.cancel()
-        except* LaunchError as errors:
+        except* (LaunchError, OSError) as errors:
             raise _first(errors) from None
         finally:
             showing.cancel()
@@ -165,15 +167,24 @@ def _entry(supervisor: Supervisor) -> dict[str, Any]:
     }
 
 
-def _first(errors: BaseExceptionGroup[LaunchError]) -> LaunchError:
+def _first(errors: BaseExceptionGroup[LaunchError | OSError]) -> LaunchError | OSError:
     error = errors.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+class _Events(logging.FileHandler):
+    """A log whose failures are failures, and no tracebacks on stderr."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # named by logging
+        """Called where the error is caught."""
+        with writing(Path(self.baseFilename)):
+            raise
 
 
 def _event_log(folder: RunFolder) -> logging.Logger:
     path = folder.log("launcher")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
+    handler = _Events(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log = logging.getLogger(f"agora.launcher.{folder.path}")
     log.handlers = [handler]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from deploy.errors import BadExperiment, Fault
-from deploy.experiment import Experiment
+from deploy.experiment import EnvironmentSettings, Experiment
 
 
 class _Loader(yaml.SafeLoader):
@@ -35,13 +35,21 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load(path: Path, assignments: Sequence[str] = (), name: str | None = None) -> Experiment:
+def load(
+    path: Path,
+    assignments: Sequence[str] = (),
+    name: str | None = None,
+    games: Sequence[str] = (),
+    modules: Sequence[str] = (),
+) -> Experiment:
     """Read an experiment.
 
     Args:
         path: a YAML file.
         assignments: ``a.b.c=value`` in order, values in YAML.
         name: the run's name; default: what the file says, or the file's own name.
+        games: NAME=MODULE:CLASS, added to ``environment.games``.
+        modules: added to ``environment.pettingzoo_modules``.
 
     Raises:
         BadExperiment: unreadable, not YAML, unknown keys or wrong values.
@@ -50,10 +58,47 @@ def load(path: Path, assignments: Sequence[str] = (), name: str | None = None) -
     changed = [_assign(values, assignment) for assignment in assignments]
     if name is not None:
         values["name"] = name
+    _add_imports(values, games, modules)
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:
         raise BadExperiment(str(path), [_fault(e, changed) for e in error.errors(include_url=False)]) from None
+
+
+def chosen(
+    environment: str, assignments: Sequence[str], games: Sequence[str], modules: Sequence[str]
+) -> EnvironmentSettings:
+    """The game that flags ask for: its name, ``a.b=value`` texts of its configuration, and what it is imported from.
+
+    Raises:
+        BadExperiment: a flag has another form.
+    """
+    values: dict[str, Any] = {"environment": {"name": environment, "config": assigned(assignments)}}
+    _add_imports(values, games, modules)
+    try:
+        return EnvironmentSettings.model_validate(values["environment"])
+    except ValidationError as error:
+        raise BadExperiment("agora", [_fault(e, ()) for e in error.errors(include_url=False)]) from None
+
+
+def _add_imports(values: dict[str, Any], games: Sequence[str], modules: Sequence[str]) -> None:
+    """Put ``--game`` and ``--pettingzoo-module`` where the experiment has them."""
+    for game in games:
+        name, equals, place = game.partition("=")
+        if not equals:
+            raise BadExperiment("--game", [Fault("(flag)", "NAME=MODULE:CLASS", repr(game))])
+        known = _environment(values).setdefault("games", {})
+        if isinstance(known, dict) and known.setdefault(name, place) != place:
+            raise BadExperiment("--game", [Fault(name, f"one class, {known[name]}", place)])
+    if modules:
+        known = _environment(values).setdefault("pettingzoo_modules", [])
+        if isinstance(known, list):
+            known += [module for module in dict.fromkeys(modules) if module not in known]
+
+
+def _environment(values: dict[str, Any]) -> dict[str, Any]:
+    environment = values.setdefault("environment", {})
+    return environment if isinstance(environment, dict) else {}  # what it is otherwise is told by validation
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from rich.table import Table
 from agora.channels import connect
 from agora.codec import from_tensor
 from agora.errors import Refused, explain
+from agora.failures import MAX_FAILED_SHARE, Failures, words
 from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, seat_pb2
-from deploy.errors import BadExperiment, Fault, LaunchError
+from agora.waiting import waiting
+from deploy.errors import EXIT_FAILED, BadExperiment, Fault, LaunchError
 from deploy.experiment import EnvironmentSettings
 from deploy.probing import describe_environment
 from deploy.services import Services, check_agents
@@ -31,26 +33,26 @@ class Game:
     """What is played, and by whom.
 
     Attributes:
-        settings: the environment's name and configuration.
+        settings: the environment's name and configuration, and where it comes from.
         policy: who plays agents without a seat: "scripted:NAME", or "onnx:FILE".
         seats: agent to such a policy, or to the address of a running agent service.
-        imports: flags of the environment server: what it may import.
         copies: episodes side by side.
         blocks: how often.
         seed: of everything.
         deadline: seconds that a service may take for a decision.
         log: folder in which the trajectories are kept, in ``trajectories``; None: nowhere.
+        max_failed_share: if more of the episodes fail, all of it has failed.
     """
 
     settings: EnvironmentSettings
     policy: str
     seats: dict[str, str]
-    imports: Sequence[str]
     copies: int
     blocks: int
     seed: int
     deadline: float
     log: Path | None = None
+    max_failed_share: float = MAX_FAILED_SHARE
 
     @property
     def keeping(self) -> list[str]:
@@ -63,11 +65,13 @@ class Earned:
     """What all blocks came to.
 
     Attributes:
-        returns: per agent, its return in every episode.
+        returns: per agent, its return in every episode; NaN in those that failed.
         summary: the server's.
+        failures: episodes that the environment failed in.
     """
 
     returns: dict[str, list[float]]
+    failures: Failures = field(default_factory=Failures)
     summary: pb.CollectSummary = field(default_factory=pb.CollectSummary)
 
 
@@ -86,6 +90,9 @@ def play(game: Game, as_json: bool) -> int:
     except KeyboardInterrupt:
         return 130
     _show(earned, game, as_json)
+    if excess := earned.failures.excess(game.max_failed_share):
+        errors.print(f"{excess} (--max-failed-share)", style="red", markup=False, highlight=False, soft_wrap=True)
+        return EXIT_FAILED
     return 0
 
 
@@ -102,12 +109,15 @@ class _Table:
             LaunchError: a process failed, or something asked for is wrong.
         """
         game = self._game
-        async with Services() as services:
-            server = await services.start("env_server", "env_server", [*game.imports, *game.keeping])
-            about = await describe_environment(server, game.settings, "--set")
+        async with Services(self._say) as services:
+            server = await services.start("env_server", "env_server", [*game.settings.imports, *game.keeping])
+            about = await describe_environment(server, game.settings, "--set", self._say)
             check_agents("--seat", list(game.seats), about["agents"])
             seats = await services.seat({agent: game.seats.get(agent, game.policy) for agent in about["agents"]})
             return await self._collect(server, about["agents"], seats)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     async def _collect(self, server: str, agents: Sequence[str], seats: dict[str, str]) -> Earned:
         game, earned = self._game, Earned({agent: [] for agent in agents})
@@ -129,17 +139,27 @@ class _Table:
         totals = {agent: np.zeros(game.copies) for agent in agents}
         with Progress(console=self._console, transient=True) as progress:
             task = progress.add_task(f"{game.settings.name}: {game.copies} copies", total=game.blocks)
-            async for item in _items(server, request):
-                if item.WhichOneof("kind") == "summary":
-                    earned.summary.CopyFrom(item.summary)
-                    continue
-                for agent, part in zip(agents, item.segment.agents, strict=True):
-                    totals[agent] += from_tensor(part.reward).sum(axis=0)
-                if item.segment.last:
-                    progress.advance(task)
-                    for agent, total in totals.items():
-                        earned.returns[agent] += total.tolist()
-                        total[:] = 0.0
+
+            def what() -> str:
+                number = int(progress.tasks[0].completed) + 1
+                return f"block {min(number, game.blocks)} of {game.blocks}; it takes as long as the game does"
+
+            async with waiting(what, self._say):
+                async for item in _items(server, request):
+                    if item.WhichOneof("kind") == "summary":
+                        earned.summary.CopyFrom(item.summary)
+                        continue
+                    for agent, part in zip(agents, item.segment.agents, strict=True):
+                        totals[agent] += from_tensor(part.reward).sum(axis=0)
+                    if item.segment.last:
+                        progress.advance(task)
+                        failures = item.segment.failures
+                        earned.failures.add(game.copies, map(words, failures))
+                        failed = sorted({failure.copy for failure in failures})
+                        for agent, total in totals.items():
+                            total[failed] = np.nan
+                            earned.returns[agent] += total.tolist()
+                            total[:] = 0.0
         return earned
 
 
@@ -159,7 +179,7 @@ async def _items(server: str, request: pb.CollectRequest) -> Any:
                 return
             except grpc.aio.AioRpcError as error:
                 problem = explain(error, server)
-                if not isinstance(problem, Refused):
+                if not isinstance(problem, Refused) or problem.reason == policy_pb2.REASON_INTERNAL:
                     raise LaunchError(str(problem)) from None
                 if problem.reason != policy_pb2.REASON_UNSUPPORTED or request.fallback == pb.FALLBACK_ABORT:
                     raise BadExperiment("play", [Fault(problem.field, problem.expected, problem.got)]) from None
@@ -175,14 +195,18 @@ def _show(earned: Earned, game: Game, as_json: bool) -> None:
         "seconds": seconds,
         "substituted": summary.substituted_actions,
         "reconnects": summary.reconnects,
+        "failed": earned.failures.failed,
+        "first_failure": earned.failures.first,
     }
     if as_json:
-        print(json.dumps({**facts, "returns": earned.returns}, indent=2))
+        told = {agent: [None if np.isnan(v) else v for v in values] for agent, values in earned.returns.items()}
+        print(json.dumps({**facts, "returns": told}, indent=2))
         return
     table = Table("agent", "played by", box=None, padding=(0, 2, 0, 0))
     for heading in ("mean return", "± 95 %"):
         table.add_column(heading, justify="right")
-    for agent, values in earned.returns.items():
+    for agent, returns in earned.returns.items():
+        values = [value for value in returns if not np.isnan(value)] or [float("nan")]
         spread = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
         table.add_row(agent, game.seats.get(agent, game.policy), f"{np.mean(values):.4g}", f"{spread:.2g}")
     console = Console(file=sys.stdout)
@@ -193,3 +217,6 @@ def _show(earned: Earned, game: Game, as_json: bool) -> None:
         f"{facts['substituted']} default answers, {facts['reconnects']} reconnects",
         highlight=False,
     )
+    if earned.failures.failed:
+        text = f"{earned.failures}; the means leave them out"
+        console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)

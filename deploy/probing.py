@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import grpc.aio
@@ -10,6 +11,7 @@ import grpc.aio
 from agora.channels import connect
 from agora.errors import Refused, explain
 from agora.v1 import environment_pb2, environment_pb2_grpc
+from agora.waiting import waiting
 from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import EnvironmentSettings
 
@@ -17,8 +19,16 @@ DESCRIBE_SECONDS = 120.0
 """Building a game for the first time may compile it."""
 
 
-async def describe_environment(address: str, settings: EnvironmentSettings, source: str) -> dict[str, Any]:
+async def describe_environment(
+    address: str, settings: EnvironmentSettings, source: str, say: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """The game's agents, full configuration and facts, as ``environment.json`` holds them.
+
+    Args:
+        address: of the environment server.
+        settings: the game.
+        source: the file or flag that says so, for what is wrong with it.
+        say: told what is waited for when that takes long.
 
     Raises:
         BadExperiment: the server does not know the game, or refuses its configuration.
@@ -29,7 +39,7 @@ async def describe_environment(address: str, settings: EnvironmentSettings, sour
     )
     request = environment_pb2.DescribeEnvironmentRequest(environment=spec)
     try:
-        async with connect(address) as channel:
+        async with connect(address) as channel, waiting(lambda: _building(settings.name), say or (lambda _: None)):
             stub = environment_pb2_grpc.EnvironmentServiceStub(channel)
             answer = await stub.DescribeEnvironment(request, timeout=DESCRIBE_SECONDS)
     except grpc.aio.AioRpcError as error:
@@ -44,3 +54,7 @@ async def describe_environment(address: str, settings: EnvironmentSettings, sour
         "facts": json.loads(answer.facts_json or "{}"),
         "has_payoff": answer.has_payoff,
     }
+
+
+def _building(name: str) -> str:
+    return f"the environment server to build {name}, which compiles it the first time, at most {DESCRIBE_SECONDS:g} s"

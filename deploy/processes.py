@@ -16,9 +16,12 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from agora.channels import connect
+from agora.files import writing
 
 _CHILD = Path(__file__).with_name("child.py")
 POLL_SECONDS = 0.05
+START_SECONDS = 120.0
+"""Until a process must work that was started: the first time of a game compiles it."""
 
 
 async def is_healthy(address: str, timeout: float = 2.0) -> bool:
@@ -60,7 +63,7 @@ class Child:
 
     def __init__(self, command: Command) -> None:
         command.log.parent.mkdir(parents=True, exist_ok=True)
-        with command.log.open("ab") as log:
+        with writing(command.log), command.log.open("ab") as log:
             log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(command.arguments)}\n".encode())
             log.flush()
             self._process = subprocess.Popen(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.metrics_tail import Standing
-from deploy.view import DASH, mean_return, number, percent
+from deploy.view import DASH, failed_episodes, mean_return, number, percent
 
 _REASONS = {"converged": "converged: nobody can gain by deviating", "budget": "stopped at max_environment_steps"}
 
@@ -29,10 +29,10 @@ def print_result(
     """
     if standing.for_return:
         console.print(_returns(standing.evaluation, environment))
-        console.print(_grid(_return_figures(standing), standing.end, seconds, restarts))
+        console.print(_grid(_return_figures(standing), standing, seconds, restarts))
     else:
         console.print(_agents(standing.check, environment))
-        console.print(_grid(_equilibrium_figures(standing), standing.end, seconds, restarts))
+        console.print(_grid(_equilibrium_figures(standing), standing, seconds, restarts))
 
 
 def _agents(check: Mapping[str, Any], environment: Mapping[str, Any]) -> Table:
@@ -88,14 +88,13 @@ def _equilibrium_figures(standing: Standing) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _grid(
-    figures: Sequence[tuple[str, str]], ended: Mapping[str, Any], seconds: float, restarts: Mapping[str, int]
-) -> Table:
-    reason = str(ended.get("reason", ""))
+def _grid(figures: Sequence[tuple[str, str]], standing: Standing, seconds: float, restarts: Mapping[str, int]) -> Table:
+    reason = str(standing.end.get("reason", ""))
     counts = ", ".join(f"{name} {count}" for name, count in restarts.items() if count) or "none"
     table = Table.grid(padding=(0, 2))
     table.add_row("ended", _REASONS.get(reason, reason or DASH))
-    for row in (*figures, ("wall time", f"{number(seconds, 1)} s"), ("restarts", counts)):
+    failed = (("failed episodes", failed_episodes(standing)),) if failed_episodes(standing) else ()
+    for row in (*figures, *failed, ("wall time", f"{number(seconds, 1)} s"), ("restarts", counts)):
         table.add_row(*row)
     return table
 

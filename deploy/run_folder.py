@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from agora.files import writing
 from deploy.errors import BadExperiment, Fault, LaunchError
-from deploy.experiment import RESUMABLE, Experiment
+from deploy.experiment import IMPORTS, RESUMABLE, Experiment
 from deploy.loading import load
 
 
@@ -95,8 +96,11 @@ def create(
     raise AssertionError("count() does not end")
 
 
-def reopen(runs: Path, experiment: Experiment) -> RunFolder:
+def reopen(runs: Path, experiment: Experiment) -> tuple[RunFolder, Experiment]:
     """Open the folder of a run that is to be continued.
+
+    Returns:
+        The folder, and the experiment; where its game is imported from is kept and need not be said again.
 
     Raises:
         BadExperiment: there is none, or it was another experiment.
@@ -105,10 +109,14 @@ def reopen(runs: Path, experiment: Experiment) -> RunFolder:
     if not folder.config.exists():
         fault = Fault("--resume", "a run to continue", "no config.yaml there", "leave --resume out, or give --name")
         raise BadExperiment(str(folder.path), [fault])
-    faults = list(_differences(load(folder.config), experiment))
+    before = load(folder.config)
+    kept = {key: getattr(before.environment, key) for key in IMPORTS if not getattr(experiment.environment, key)}
+    environment = experiment.environment.model_copy(update=kept)
+    experiment = experiment.model_copy(update={"environment": environment})
+    faults = list(_differences(before, experiment))
     if faults:
         raise BadExperiment(f"{folder.path}: it is another experiment", faults)
-    return folder
+    return folder, experiment
 
 
 def _differences(old: BaseModel, new: BaseModel) -> Iterator[Fault]:
@@ -132,7 +140,7 @@ def _flat(values: dict[str, Any], under: tuple[str, ...] = ()) -> dict[tuple[str
 def write_atomically(path: Path, text: str) -> None:
     """Readers see the old text or the new one, never half of it."""
     draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8") as file:
+    with writing(path), draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,9 @@ class Offer:
     """What is kept running.
 
     Attributes:
-        settings: the environment's name and configuration.
+        settings: the environment's name and configuration, and where it comes from.
         policy: who plays agents without a seat: "scripted:NAME", or "onnx:FILE".
         seats: agent to such a policy, or to the address of a running agent service.
-        imports: flags of the environment server: what it may import.
         agent: whom clients act for; None: the first one without a seat.
         listen: address of the environment server; None: a free one.
         doors: address of each endpoint for clients of another protocol, by its flag ("dm-env-rpc", "openenv").
@@ -37,7 +37,6 @@ class Offer:
     settings: EnvironmentSettings
     policy: str
     seats: dict[str, str]
-    imports: Sequence[str]
     agent: str | None
     listen: str | None
     doors: Mapping[str, str]
@@ -68,11 +67,11 @@ async def _stay(offer: Offer) -> None:
     for flag, address in {"listen": offer.listen or "", **offer.doors}.items():
         if address.endswith(":0"):
             raise BadExperiment(f"--{flag}", [Fault("(flag)", "a port that can be told", repr(address))])
-    async with Services() as services:
+    async with Services(_say) as services:
         agents = await _agents(offer)
         driven = _driven(offer, agents)
         seats = await services.seat({a: offer.seats.get(a, offer.policy) for a in agents if a != driven})
-        arguments = [*offer.imports, *(_arguments(offer, driven, seats) if offer.doors else [])]
+        arguments = [*offer.settings.imports, *(_arguments(offer, driven, seats) if offer.doors else [])]
         if offer.lobby_tokens is not None:
             arguments += ["--lobby-tokens", str(offer.lobby_tokens)]
         server = await services.start("env_server", "env_server", arguments, offer.listen)
@@ -80,11 +79,15 @@ async def _stay(offer: Offer) -> None:
         await services.watch()
 
 
+def _say(text: str) -> None:
+    Console(stderr=True).print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
 async def _agents(offer: Offer) -> list[str]:
     """Who plays. A server must be told who answers for whom when it starts, so another one is asked before."""
-    async with Services() as services:
-        server = await services.start("env_server", "env_server", offer.imports)
-        about = await describe_environment(server, offer.settings, "--set")
+    async with Services(_say) as services:
+        server = await services.start("env_server", "env_server", offer.settings.imports)
+        about = await describe_environment(server, offer.settings, "--set", _say)
     agents: list[str] = about["agents"]
     return agents
 
@@ -141,4 +144,8 @@ def _lines(offer: Offer, server: str, driven: str, seats: Mapping[str, str]) -> 
     if address := offer.doors.get("openenv"):
         lines += ["as an OpenEnv:", "  from openenv import GenericEnvClient"]
         lines += [f"  env = GenericEnvClient(base_url='http://{address}').sync()"]
+    if offer.doors and (
+        proxies := sorted({"http_proxy", "https_proxy", "grpc_proxy"} & set(map(str.lower, os.environ)))
+    ):
+        lines += [f"{', '.join(proxies)} is set: these clients reach the doors with no_proxy=127.0.0.1,localhost"]
     return [*lines, "Ctrl-C stops everything."]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from agora.waiting import waiting
 from deploy.addresses import Addresses
 from deploy.errors import EXIT_REFUSED, BadExperiment, Fault, ProcessFailed, ProcessRefused
-from deploy.processes import POLL_SECONDS, Child, Command, is_healthy
+from deploy.processes import POLL_SECONDS, START_SECONDS, Child, Command, is_healthy
 from deploy.topology import PYTHON
 
 _ADDRESS = re.compile(r"^(unix:.+|lobby:.+|[^:/]+:\d+)$")
@@ -49,7 +50,15 @@ def check_agents(flag: str, named: Sequence[str], agents: Sequence[str]) -> None
 class Services:
     """The processes, by name; as a context all of them end with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None], start_seconds: float = START_SECONDS) -> None:
+        """Nothing runs yet.
+
+        Args:
+            say: told what is waited for when that takes long.
+            start_seconds: that a process may take until it works.
+        """
+        self.say = say
+        self._start_seconds = start_seconds
         self._stack = AsyncExitStack()
         self._addresses = Addresses("tcp")
         self._running: list[tuple[Command, Child]] = []
@@ -67,7 +76,7 @@ class Services:
         """Start a process, and wait for its health; its address, a free one unless one is asked for.
 
         Raises:
-            ProcessFailed: it ended instead.
+            ProcessFailed: it ended instead, or took too long.
         """
         address = address or self._addresses.address(name)
         words = (*PYTHON, module, "--listen", address, *arguments)
@@ -75,9 +84,15 @@ class Services:
         child = Child(command)
         self._stack.push_async_callback(child.stop, GRACE_SECONDS)
         self._running.append((command, child))
-        while not await is_healthy(address):
-            _check(command, child)
-            await asyncio.sleep(POLL_SECONDS)
+        limit = f"{self._start_seconds:g} s"
+        try:
+            async with waiting(lambda: f"{name} at {address} to work, at most {limit}", self.say):
+                async with asyncio.timeout(self._start_seconds):
+                    while not await is_healthy(address):
+                        _check(command, child)
+                        await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise ProcessFailed(name, f"does not work at {address} within {limit}", command.log) from None
         return address
 
     async def seat(self, said: Mapping[str, str]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from deploy.errors import EXIT_REFUSED, ProcessFailed, ProcessRefused
-from deploy.processes import POLL_SECONDS, Child, Command, is_healthy
+from deploy.errors import EXIT_DISK, EXIT_HOPELESS, EXIT_REFUSED, ProcessFailed, ProcessRefused
+from deploy.processes import POLL_SECONDS, START_SECONDS, Child, Command, is_healthy
 
 State = Literal["waiting", "starting", "ready", "restarting", "done", "stopped"]
 
@@ -25,14 +25,14 @@ class Patience:
         check_seconds: between two looks at a process that works.
         restarts: how many restarts within ``window_seconds`` are too many, less one.
         window_seconds: see ``restarts``.
-        quick_seconds: a process that lived shorter than this died quickly.
+        quick_seconds: a process that lived shorter than this died quickly, as did one that never worked.
         quick_deaths: so many quick deaths in a row are too many: it will not get better.
         backoff_seconds: before the first restart; doubled with every quick death, up to ``max_backoff_seconds``.
         max_backoff_seconds: see ``backoff_seconds``.
         grace_seconds: from SIGTERM to SIGKILL.
     """
 
-    start_seconds: float = 120.0
+    start_seconds: float = START_SECONDS
     check_seconds: float = 1.0
     restarts: int = 12
     window_seconds: float = 600.0
@@ -63,7 +63,7 @@ class Supervisor:
         self._note = note
         self._deaths: deque[float] = deque()
         self._quick_deaths = 0
-        self._worked_once = False
+        self._worked, self._worked_once = False, False
         self._child: Child | None = None
 
     @property
@@ -76,7 +76,7 @@ class Supervisor:
 
         Raises:
             ProcessRefused: it refused its settings.
-            ProcessFailed: it did not start, or died too often.
+            ProcessFailed: it did not start, died too often, or says that it would fail in the same way again.
         """
         try:
             self.state = "starting"
@@ -110,7 +110,7 @@ class Supervisor:
             self.ready.clear()
 
     async def _watch(self, child: Child) -> str | None:
-        worked, next_look = child.started, 0.0
+        self._worked, worked, next_look = False, child.started, 0.0
         while (code := child.exit_code) is None:
             if time.monotonic() >= next_look:
                 if await is_healthy(self.command.address):
@@ -125,7 +125,7 @@ class Supervisor:
         return None if code == 0 and self.command.job else _ending(code)
 
     def _now_ready(self) -> None:
-        new, self.state, self._worked_once = not self.ready.is_set(), "ready", True
+        new, self.state, self._worked, self._worked_once = not self.ready.is_set(), "ready", True, True
         self.ready.set()
         if new:
             self._note(f"{self.command.name} ready")
@@ -136,11 +136,18 @@ class Supervisor:
         self._note(f"{name} {why}")
         if child.exit_code == EXIT_REFUSED and (self.command.job or not self._worked_once):
             raise ProcessRefused(name, "refused its settings", log)
+        if child.exit_code == EXIT_HOPELESS and self.command.job:
+            raise ProcessFailed(name, "failed, and would fail in the same way again", log)
+        if child.exit_code == EXIT_DISK:
+            raise ProcessFailed(name, "cannot write to its disk", log)
+        if not self._worked_once and child.uptime > self._patience.start_seconds:
+            raise ProcessFailed(name, why, log)  # it had all the time there is
         now = time.monotonic()
         self._deaths.append(now)
         while now - self._deaths[0] > self._patience.window_seconds:
             self._deaths.popleft()
-        self._quick_deaths = self._quick_deaths + 1 if child.uptime < self._patience.quick_seconds else 0
+        quick = not self._worked or child.uptime < self._patience.quick_seconds
+        self._quick_deaths = self._quick_deaths + 1 if quick else 0
         if len(self._deaths) > self._patience.restarts or self._quick_deaths >= self._patience.quick_deaths:
             raise ProcessFailed(name, f"{why}; given up after {self.restarts} restarts", log)
 

@@ -35,7 +35,8 @@ class Topology:
 
     def env_servers(self) -> list[Command]:
         """The rules."""
-        log, hang = ["--log-directory", str(self._folder.trajectories)], ENV_SERVER_HANG_SECONDS
+        log = [*self._experiment.environment.imports, "--log-directory", str(self._folder.trajectories)]
+        hang = ENV_SERVER_HANG_SECONDS
         count = self._experiment.env_servers
         return [self._command(f"env_server-{n}", "env_server", log, hang_seconds=hang) for n in range(count)]
 

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from agora.failures import Failures
 from deploy.metrics_tail import Standing
 from deploy.supervisor import Supervisor
 
@@ -76,6 +77,8 @@ def line(view: View) -> str:
         parts.append(f"NashConv {verified} (estimated {estimated})")
     if evaluation:
         parts.append(f"evaluated {mean_return(evaluation)}")
+    if failed := failed_episodes(view.standing):
+        parts.append(failed)
     if view.pending:
         parts.append(view.pending)
     if view.restarts:
@@ -92,6 +95,8 @@ def table(view: View) -> Panel:
         bar.add_row(ProgressBar(total=view.limit, completed=min(done, view.limit), width=60))
         parts.insert(1, bar)
     troubles = [Text(note, style="dim") for note in view.notes]
+    if failed := failed_episodes(view.standing):
+        troubles.append(Text(failed, style="red"))
     if view.pending:
         troubles.append(Text(view.pending, style="yellow"))
     clock = _clock(time.monotonic() - view.began)
@@ -150,6 +155,19 @@ def _agents(view: View) -> Table:
         value = number(row.get(earned, {}).get(agent), 2)
         grid.add_row(agent, version(versions.get(agent)), value, states)
     return grid
+
+
+def failed_episodes(standing: Standing) -> str:
+    """Episodes that the environment failed in, with the first cause; empty without any."""
+    told = []
+    row, evaluation = standing.round, standing.evaluation
+    if row.get("failed_episodes"):
+        failures = Failures(row["played_episodes"], row["failed_episodes"], row["first_failure"])
+        told.append(str(failures))
+    if evaluation.get("failed_episodes"):
+        episodes = evaluation["episodes"] + evaluation["failed_episodes"]
+        told.append(f"evaluation: {Failures(episodes, evaluation['failed_episodes'], evaluation['first_failure'])}")
+    return " · ".join(told)
 
 
 def number(value: Any, digits: int) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import grpc.aio
 import tyro
 
+from agora.files import check_folder
 from agora.lobby import Lobby
 from agora.service import run, serve
 from agora.v1 import environment_pb2_grpc, lobby_pb2_grpc
@@ -36,11 +39,15 @@ class _Door(Protocol):
 
 
 async def main(settings: EnvironmentServerSettings) -> None:
-    """Serve until told to stop."""
-    for game in settings.game:
-        add(game)
-    for module in settings.pettingzoo_module:
-        allow(module)
+    """Serve until told to stop.
+
+    Raises:
+        Refused: a setting is wrong, or an address or folder cannot be used.
+    """
+    if settings.game or settings.pettingzoo_module:
+        # Behind all else, so that a user's folder that is called "trainer" is not taken for ours.
+        sys.path.append(os.getcwd())
+    _prepare(settings)
     workshop = Workshop(
         software=software(),
         log_directory=settings.log_directory,
@@ -74,6 +81,20 @@ async def main(settings: EnvironmentServerSettings) -> None:
         await workshop.environments.close()
 
     await serve(settings.where, register, NAMES, on_stop=stop)
+
+
+def _prepare(settings: EnvironmentServerSettings) -> None:
+    """Check the log's folder, and let in the code that the settings name.
+
+    Raises:
+        Refused: the folder cannot be written, or a game cannot be imported.
+    """
+    if settings.log_directory is not None:
+        check_folder(settings.log_directory, "log_directory")
+    for game in settings.game:
+        add(game)
+    for module in settings.pettingzoo_module:
+        allow(module)
 
 
 async def _close(environment: Environment) -> None:

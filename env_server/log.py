@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -17,8 +16,6 @@ from agora.v1 import policy_pb2
 from env_server.parts import locked, put
 from env_server.rollout.rows import rows_of
 from env_server.rollout.trajectory import Trajectory
-
-log = logging.getLogger(__name__)
 
 ROWS_PER_PART = 65_536
 BYTES_PER_PART = 64 * 1024 * 1024
@@ -83,7 +80,7 @@ class TrajectoryLog:
     def flush(self) -> asyncio.Future[list[Trajectory]]:
         """Write what was added, beside the event loop; the result is those blocks, when they are on disk.
 
-        The future raises ``Refused`` if the disk refused.
+        The future raises what ``put`` does.
         """
         blocks, self._pending = self._pending, []
         return asyncio.get_running_loop().run_in_executor(self._writer, self._write, blocks)
@@ -98,14 +95,9 @@ class TrajectoryLog:
             return blocks
         tables = {block.block: rows_of(block, self._run, self._agents, self._noise_scale) for block in blocks}
         rows = sum(table.num_rows for table in tables.values())
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with locked(self._directory):
-                put(self._directory, self._run, tables)
-        except OSError as error:
-            expected = f"a trajectory log in {self._directory} that can be written"
-            log.exception("what was played could not be logged")
-            raise Refused(policy_pb2.REASON_INTERNAL, "log", expected, str(error)) from error
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with locked(self._directory):
+            put(self._directory, self._run, tables)
         ROWS.inc(rows)
         return blocks
 
@@ -116,7 +108,7 @@ async def logged(played: AsyncGenerator[Trajectory], to: TrajectoryLog) -> Async
     What was played before a failure is handed on before the failure is raised.
 
     Raises:
-        Refused: the disk refused.
+        Refused, OSError: see ``put``.
     """
     writing: asyncio.Future[list[Trajectory]] | None = None
     failure: Exception | None = None

@@ -37,8 +37,15 @@ class Table:
     ) -> None:
         self._stack.close()
 
-    def play(self, environment: str, config: Mapping[str, Any], policies: Mapping[str, str], episodes: int) -> Played:
-        """Play episodes, the same ones at every call.
+    def play(
+        self,
+        environment: str,
+        config: Mapping[str, Any],
+        policies: Mapping[str, str],
+        episodes: int,
+        seed: int = SEED,
+    ) -> Played:
+        """Play episodes, the same ones at every call with a seed.
 
         Args:
             environment: the game's name.
@@ -46,8 +53,9 @@ class Table:
             policies: per agent "scripted:NAME" or "market:STYLE" with " KEY=VALUE" for every parameter, or the file
                 name of a kept actor.
             episodes: how many.
+            seed: of the episodes; by default those on which learners are evaluated while they learn.
         """
-        returns = asyncio.run(self._returns(environment, config, policies, episodes))
+        returns = asyncio.run(self._returns(environment, config, policies, episodes, seed))
         players = {agent: "trained" if policy.endswith(".onnx") else policy for agent, policy in policies.items()}
         return Played(
             environment=environment,
@@ -58,7 +66,7 @@ class Table:
         )
 
     async def _returns(
-        self, environment: str, config: Mapping[str, Any], policies: Mapping[str, str], episodes: int
+        self, environment: str, config: Mapping[str, Any], policies: Mapping[str, str], episodes: int, seed: int
     ) -> NDArray[np.float64]:
         self._start(
             {"": ("env_server", ()), **{policy: ("agent_services", _flags(policy)) for policy in policies.values()}}
@@ -68,7 +76,7 @@ class Table:
             [self._services[""].address],
             seats,
             run="match",
-            seed=SEED,
+            seed=seed,
             deadline=DEADLINE_SECONDS,
             patience=DEADLINE_SECONDS,
             log=False,
@@ -76,7 +84,10 @@ class Table:
         )
         try:
             spec = await collector.describe(environment, json.dumps(config))
-            return await Evaluator(collector, spec, episodes, COPIES).returns({})
+            returns, failures = await Evaluator(collector, spec, episodes, COPIES).returns({})
+            if failures.failed:
+                raise RuntimeError(str(failures))
+            return returns
         finally:
             await collector.close()
 
@@ -98,7 +109,7 @@ def _flags(policy: str) -> tuple[str, ...]:
     return "--policy", name, *(word for parameter in parameters for word in ("--parameter", parameter))
 
 
-def play_again(table: Table, training: Training, episodes: int | None = None) -> Played:
+def play_again(table: Table, training: Training, episodes: int | None = None, seed: int = SEED) -> Played:
     """Evaluate a stored run's last policies anew, in the game and (by default) the episodes of then."""
     final = training.final
-    return table.play(final.environment, final.config, training.actors, episodes or final.episodes)
+    return table.play(final.environment, final.config, training.actors, episodes or final.episodes, seed)

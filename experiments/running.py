@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import provenance
+from bench.sources import Measured, Sources
 from deploy.experiment import Experiment
 from deploy.loading import load
 from experiments.playing import Table
@@ -99,12 +100,19 @@ def train(group: str, name: str, seed: int, *, again: bool) -> Training:
     return kept
 
 
+def present_code() -> Measured:
+    """The code of a run: the launcher, and all that it starts."""
+    return Sources().measured("deploy.cli")
+
+
 def came_from(command: str, began: float) -> Provenance:
     """The present, for figures whose making began at this ``time.monotonic()``."""
+    code = present_code()
     return Provenance(
         command=command,
         date=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        commit=provenance.commit(),
+        commit=provenance.commit(code.files),
+        code=code.digest,
         machine=provenance.machine(),
         seconds=round(time.monotonic() - began, 1),
     )

@@ -64,12 +64,14 @@ class Provenance(_Stored):
 
     Attributes:
         command: gives them again.
+        code: hash of the code of the run, see ``bench.sources``; empty for figures from before there were hashes.
         seconds: wall time.
     """
 
     command: str
     date: str
     commit: str
+    code: str = ""
     machine: dict[str, Any]
     seconds: float
 

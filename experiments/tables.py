@@ -79,7 +79,7 @@ def limit(runs: Sequence[Training]) -> str:
             run.algorithm,
             _steps(run.environment_steps),
             _earned(run.final),
-            f"{100 * trading.share_of_best(run):.1f} %",
+            f"{100 * trading.share_of_best(run.final):.1f} %",
             _duration([run]),
         ]
         for run in runs

@@ -9,11 +9,11 @@ from typing import Final
 
 from scipy import stats
 
-from analysis.market.making import Making, best_return
+from analysis.market.making import Making, best_return, continuous_return
 from deploy.experiment import Experiment
 from experiments.playing import Table
 from experiments.running import FINAL_EPISODES, came_from, load_experiment
-from experiments.stored import RESULTS, Matches, Training, fingerprint, read_matches, write
+from experiments.stored import RESULTS, Matches, Played, fingerprint, read_matches, write
 from trainer.settings import EvaluationGame
 
 GROUP, LIMIT = "market", "limit"
@@ -75,6 +75,11 @@ def lower_end(values: Sequence[float]) -> float:
     return float(statistics.fmean(values) - stats.t.ppf(0.975, len(values) - 1) * error)
 
 
-def share_of_best(run: Training) -> float:
-    """A maker's return among Poisson takers, as a share of the largest that is possible."""
-    return run.final.mean / best_return(Making.of(run.final.config))
+def share_of_best(played: Played) -> float:
+    """A maker's return among Poisson takers, as a share of the largest that is possible in whole ticks and steps."""
+    return played.mean / best_return(Making.of(played.config))
+
+
+def share_of_closed_form(played: Played) -> float:
+    """The same, of the largest where prices and time are continuous, which no choices of the game reach."""
+    return played.mean / continuous_return(Making.of(played.config))

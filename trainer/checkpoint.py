@@ -7,11 +7,13 @@ path, plain JSON values in the file's metadata. It is renamed into place when it
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from agora.files import replacing
@@ -34,10 +36,21 @@ def save_checkpoint(directory: Path, number: int, state: State, keep: int) -> Pa
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{number:09d}{SUFFIX}"
     with replacing(path) as draft:
-        save_file(tensors, draft, metadata={"plain": json.dumps(plain)})
+        _save(tensors, draft, {"plain": json.dumps(plain)})
     for old in sorted(directory.glob(f"*{SUFFIX}"))[:-keep]:
         old.unlink()
     return path
+
+
+def _save(tensors: dict[str, torch.Tensor], draft: Path, metadata: dict[str, str]) -> None:
+    try:
+        save_file(tensors, draft, metadata=metadata)
+    except SafetensorError as error:
+        # It has the number of what went wrong in its text only.
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def next_epoch(directory: Path) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import grpc
 
 from agora.channels import connect
 from agora.errors import AgoraError, Refused, Unavailable, explain
 from agora.v1 import environment_pb2, environment_pb2_grpc, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc
+from agora.waiting import waiting
 from trainer.exploration import Explore
 from trainer.segments import Segment
 from trainer.spec import GameSpec
@@ -21,6 +24,8 @@ log = logging.getLogger(__name__)
 
 Version = tuple[int, int]
 RETRY_SECONDS = 0.2
+QUIET_SECONDS = 30.0
+"""How long a server may play before the log says what is waited for."""
 
 
 class Collector:
@@ -74,7 +79,10 @@ class Collector:
         for number in itertools.cycle(range(len(self._servers))):
             try:
                 stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[number])
-                return GameSpec.from_proto(name, await stub.DescribeEnvironment(request, timeout=self._patience))
+                left = max(give_up - time.monotonic(), 0.1)
+                what = f"{self._servers[number]} to describe {name}, at most {left:.0f} s"
+                async with waiting(partial(str, what), log.info):
+                    return GameSpec.from_proto(name, await stub.DescribeEnvironment(request, timeout=left))
             except grpc.RpcError as error:
                 await self._pause(explain(error, self._servers[number]), give_up)
         raise AssertionError("a cycle does not end")
@@ -103,8 +111,7 @@ class Collector:
             Unavailable: processes stayed down, and no block came, for longer than ``patience``.
         """
         done: dict[int, list[Segment]] = {}
-        give_up = time.monotonic() + self._patience
-        attempt = 0
+        attempt, give_up = 0, math.inf
         while missing := [block for block in blocks if block not in done]:
             requests = [
                 self._request(spec, share, num_envs, versions, explore, newest)
@@ -113,8 +120,8 @@ class Collector:
             outcomes = await asyncio.gather(
                 *(self._stream(request, spec, done, n + attempt) for n, request in enumerate(requests))
             )
-            if any(block in done for block in missing):
-                give_up = time.monotonic() + self._patience
+            if any(block in done for block in missing) or give_up == math.inf:
+                give_up = time.monotonic() + self._patience  # patience is for what is down, not for long games
             for failure in filter(None, outcomes):
                 await self._pause(failure, give_up)
             attempt += 1
@@ -157,14 +164,20 @@ class Collector:
         try:
             stub = rollout_pb2_grpc.RolloutServiceStub(self._channels[number])
             parts: list[Segment] = []
-            async for item in stub.Collect(request):
-                if item.WhichOneof("kind") == "segment":
-                    parts.append(Segment.from_proto(item.segment, spec, self._outcomes_only))
-                    if parts[-1].last:
-                        done[parts[-1].block], parts = parts, []
+            async with waiting(lambda: self._playing(request, done, number), log.info, first=QUIET_SECONDS):
+                async for item in stub.Collect(request):
+                    if item.WhichOneof("kind") == "segment":
+                        parts.append(Segment.from_proto(item.segment, spec, self._outcomes_only))
+                        if parts[-1].last:
+                            done[parts[-1].block], parts = parts, []
         except grpc.RpcError as error:
             return explain(error, self._servers[number])
         return None
+
+    def _playing(self, request: pb.CollectRequest, done: Mapping[int, list[Segment]], number: int) -> str:
+        asked = range(request.first_block, request.first_block + request.num_blocks)
+        missing = [block for block in asked if block not in done]
+        return f"{self._servers[number]} to play {len(missing)} of {len(asked)} blocks of {request.environment.name}"
 
     async def _pause(self, failure: AgoraError, give_up: float) -> None:
         transient = isinstance(failure, Unavailable) or (isinstance(failure, Refused) and failure.retryable)

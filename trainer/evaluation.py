@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agora.errors import Refused
+from agora.failures import Failures
+from agora.files import writing
 from agora.v1 import policy_pb2
 from trainer.collector import Collector, Version
-from trainer.segments import episode_returns
+from trainer.segments import count_episodes, episode_returns
 from trainer.spec import GameSpec
 
 SEED: Final = 2**63
@@ -39,8 +41,8 @@ class Evaluator:
     episodes: int
     num_envs: int
 
-    async def returns(self, versions: Mapping[str, Version]) -> NDArray[np.float64]:
-        """Undiscounted returns of every episode, float64 (episodes, N).
+    async def returns(self, versions: Mapping[str, Version]) -> tuple[NDArray[np.float64], Failures]:
+        """Undiscounted returns of every episode, float64 (episodes, N), NaN of those that failed; and which did.
 
         Args:
             versions: which policies play, per agent that has versions.
@@ -52,7 +54,9 @@ class Evaluator:
         copies = min(self.num_envs, self.episodes)
         blocks = range(-(-self.episodes // copies))
         segments = await self.collector.collect(self.spec, blocks, copies, versions, None)
-        return episode_returns(segments)[: self.episodes]
+        failures = Failures()
+        count_episodes(segments, failures)
+        return episode_returns(segments)[: self.episodes], failures
 
 
 def summarised(agents: Sequence[str], returns: NDArray[np.float64]) -> dict[str, Any]:
@@ -60,8 +64,9 @@ def summarised(agents: Sequence[str], returns: NDArray[np.float64]) -> dict[str,
 
     Args:
         agents: ids.
-        returns: float64 (episodes, N).
+        returns: float64 (episodes, N); rows of NaN are episodes that failed, and do not count.
     """
+    returns = returns[np.isfinite(returns).all(axis=1)]
     both = returns.mean(axis=1)
     return {
         "episodes": len(returns),
@@ -108,11 +113,21 @@ def write_returns(path: Path, agents: Sequence[str], evaluations: Sequence[Mappi
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     own = [name for agent in agents for name in (agent, f"{agent} standard error")]
-    rows.writerow(["environment_steps", "episodes", "mean", "standard error", *own, "seconds", "learner_cpu_seconds"])
+    names = ["environment_steps", "episodes", "mean", "standard error", *own, "seconds", "learner_cpu_seconds"]
+    rows.writerow([*names, "failed episodes"])
     for row in evaluations:
         pairs = [value for agent in agents for value in (row["returns"][agent], row["standard_errors"][agent])]
         first = [row[name] for name in ("environment_steps", "episodes", "mean", "standard_error")]
-        rows.writerow([*first, *pairs, round(row["seconds"], 3), round(row["learner_cpu_seconds"], 3)])
+        rows.writerow(
+            [
+                *first,
+                *pairs,
+                round(row["seconds"], 3),
+                round(row["learner_cpu_seconds"], 3),
+                row.get("failed_episodes", 0),
+            ]
+        )
     draft = path.with_suffix(".tmp")
-    draft.write_text(text.getvalue())
+    with writing(draft):
+        draft.write_text(text.getvalue())
     os.replace(draft, path)

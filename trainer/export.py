@@ -38,16 +38,20 @@ class ActorExporter:
     def __init__(self) -> None:
         self._templates: dict[object, onnx.ModelProto] = {}
 
-    def export_all(self, actors: Sequence[Actor]) -> list[bytes]:
+    def export_all(self, actors: Sequence[Actor], agents: Sequence[str] | None = None) -> list[bytes]:
         """The model of every actor, checked against the actor in double precision on random observations.
 
+        Args:
+            actors: one per agent.
+            agents: their ids, for errors; by number without.
+
         Raises:
-            ValueError: a model's outputs differ from the actor's by more than 1e-5 of their size.
+            ValueError: a model's outputs are not finite, or differ from the actor's by more than 1e-5 of their size.
         """
         models = []
         for number, actor in enumerate(actors):
             model = self._build(actor)
-            _check(model, actor, number)
+            _check(model, actor, number, agents[number] if agents else f"actor {number}")
             models.append(model)
         return models
 
@@ -145,14 +149,19 @@ def _random_observation(actor: Actor, number: int) -> Mapping[str, NDArray[Any]]
     return found
 
 
-def _check(model: bytes, actor: Actor, number: int) -> None:
+def _check(model: bytes, actor: Actor, number: int, name: str) -> None:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     runner = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     seen = _random_observation(actor, number)
-    (got,) = runner.run([actor.output], {path or "observation": values for path, values in seen.items()})
-    expected = actor(seen)
-    error = float(np.abs(got - expected).max()) if np.isfinite(got).all() else float("inf")
-    if error > TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ValueError(f"actor {number}: expected ONNX outputs within {TOLERANCE} of the actor's, got {error}")
+    named = [output.name for output in runner.get_outputs()]
+    outputs = runner.run(named, {path or "observation": values for path, values in seen.items()})
+    for output, values in zip(named, outputs, strict=True):
+        if not np.isfinite(values).all():
+            wrong = values[~np.isfinite(values)][0]
+            raise ValueError(f"{name}: expected finite outputs {output} of its exported policy, got {wrong}")
+    expected, got = actor(seen), outputs[named.index(actor.output)]
+    error = float(np.abs(got - expected).max())
+    if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise ValueError(f"{name}: expected ONNX outputs within {TOLERANCE} of the actor's, got {error}")

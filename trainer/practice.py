@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from agora.errors import Refused
+from agora.errors import Failed, Refused
 from agora.v1 import policy_pb2
 from trainer.algorithms.base import Learner
 from trainer.algorithms.game import Game
@@ -21,7 +21,7 @@ from trainer.evaluation import Evaluator, summarised, write_returns
 from trainer.judge import Judge
 from trainer.rounds import Order, Rounds
 from trainer.run import Progress, Run
-from trainer.segments import Segment, episode_returns
+from trainer.segments import Segment, episode_returns, mean_returns
 
 RECORDED_COPIES: Final = 1
 """Episodes that are logged at the end for the report, whatever else is logged."""
@@ -84,7 +84,8 @@ class Practice(Run):
             resumed = await asyncio.to_thread(self.resume)
             self.track("start", {"goal": "return", "epoch": self.epoch, "resumed": resumed})
             await self._train()
-            self.track("end", {"reason": "budget", **await self._judged(), **self._place()})
+            self.judge_failures()
+            self.track("end", {"reason": "budget", **await self._judged(), **self._place(), **self.failures})
             await asyncio.to_thread(self._save)
         finally:
             await self._close()
@@ -112,15 +113,16 @@ class Practice(Run):
     async def _round(self) -> None:
         before = self.learner.updates
         order, segments = await self._next()
-        losses = await asyncio.to_thread(self._learn, segments)
+        losses = await self.learned(self._learn, segments)
         steps = sum(segment.steps for segment in segments)
         self.progress.round += 1
         self.progress.environment_steps += steps
+        self.count(segments)
         acted = self.acted(segments, self.publisher.versions)
         row = {
             **self._place(),
             "steps_per_second": steps / (time.monotonic() - self._since),
-            "returns": self.named(episode_returns(segments).mean(axis=0)),
+            "returns": self.named(mean_returns(episode_returns(segments))),
             "versions": {agent: list(version) for agent, version in acted.items()},
             "updates": self.learner.updates,
             "staleness": before - min((step for _, step in acted.values()), default=before),
@@ -128,6 +130,7 @@ class Practice(Run):
             "noise": order.explore.noise_scale,
             "epsilon": order.explore.epsilon,
             "losses": losses,
+            **self.failures,
         }
         self.track("round", row)
         self._since = time.monotonic()
@@ -162,10 +165,14 @@ class Practice(Run):
         return last or (every > 0 and done // every > before // every)
 
     async def _evaluate(self) -> None:
-        returns = await self.evaluator.returns(self.publisher.versions)
+        returns, failures = await self.evaluator.returns(self.publisher.versions)
+        if excess := failures.excess(self.settings.max_failed_share):
+            raise Failed(f"evaluation after round {self.progress.round}: {excess} (training.max_failed_share)")
         row = {
             **self._place(),
             **summarised(self.spec.agents, returns),
+            "failed_episodes": failures.failed,
+            "first_failure": failures.first,
             "versions": {agent: list(version) for agent, version in self.publisher.versions.items()},
         }
         self.progress.evaluations.append(row)

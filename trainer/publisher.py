@@ -37,10 +37,11 @@ class Publisher:
         """Export all agents' actors and publish the learning agents' as ``version``.
 
         Raises:
+            ValueError: what an actor does is not finite, or its model does something else.
             Refused: the registry has that version with other bytes, or an actor is not acceptable.
             Unavailable: the registry stayed down.
         """
-        models = await asyncio.to_thread(self._exporter.export_all, actors)
+        models = await asyncio.to_thread(self._exporter.export_all, actors, self._spec.agents)
         await asyncio.gather(
             *(
                 self._registry.publish(self._manifest(i, models[i], version, environment_steps), models[i])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agora.agents.policy import output_width
 from agora.codec import from_tensor
 from agora.errors import Refused
+from agora.failures import Failures, words
 from agora.spaces import Leaf, leaves
 from agora.v1 import policy_pb2, rollout_pb2 as pb
 from trainer.spec import GameSpec
@@ -59,6 +60,8 @@ class Segment:
     Attributes:
         first_step: number of the first step in the episode.
         last: whether the block ends here.
+        failures: why episodes of the block failed, in words, in its last segment.
+        failed: places of the copies that they were played in.
     """
 
     block: int
@@ -66,6 +69,8 @@ class Segment:
     last: bool
     state: dict[str, Array]
     agents: tuple[AgentSegment, ...]
+    failures: tuple[str, ...] = ()
+    failed: frozenset[int] = frozenset()
 
     @property
     def steps(self) -> int:
@@ -94,7 +99,9 @@ class Segment:
             _agent(part, _kinds(spec, i, outcomes_only), shape, f"segment.agents[{i}]")
             for i, part in enumerate(message.agents)
         )
-        return cls(message.block, message.first_step, message.last, state, agents)
+        failures = tuple(map(words, message.failures))
+        failed = frozenset(failure.copy for failure in message.failures)
+        return cls(message.block, message.first_step, message.last, state, agents, failures, failed)
 
 
 def _kinds(spec: GameSpec, index: int, outcomes_only: bool) -> Kinds:
@@ -159,11 +166,27 @@ def mean_rewards(segments: list[Segment]) -> NDArray[np.float64]:
 def episode_returns(segments: Sequence[Segment]) -> NDArray[np.float64]:
     """What each agent earned in each episode, undiscounted, float64 (episodes, N), in order of block and copy.
 
+    What was earned until an environment failed is no return: those episodes are NaN.
+
     Args:
         segments: all of whole blocks; a block is one episode in each of its copies.
     """
     blocks: dict[int, NDArray[np.float64]] = {}
     for segment in segments:
         earned = np.stack([part.reward.sum(axis=0) for part in segment.agents], axis=1)
+        earned[list(segment.failed)] = np.nan
         blocks[segment.block] = blocks.get(segment.block, 0.0) + earned
     return np.concatenate([blocks[block] for block in sorted(blocks)])
+
+
+def mean_returns(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means (N,) of returns (episodes, N) over the episodes that did not fail; NaN if all did."""
+    whole = returns[np.isfinite(returns).all(axis=1)]
+    return whole.mean(axis=0) if len(whole) else np.full(returns.shape[1], np.nan)
+
+
+def count_episodes(segments: Sequence[Segment], failures: Failures) -> None:
+    """Count the episodes of whole blocks, and those that failed."""
+    for segment in segments:
+        if segment.last:
+            failures.add(segment.agents[0].reward.shape[1], segment.failures)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agora.failures import MAX_FAILED_SHARE
+
 Goal = Literal["equilibrium", "return"]
 
 
@@ -62,6 +64,12 @@ class TrainingSettings(_Settings):
         default_factory=EvaluationSettings, description="return: how policies are evaluated"
     )
     checkpoint_seconds: float = Field(60.0, ge=0, description="return: wall time between two checkpoints")
+    max_failed_share: float = Field(
+        MAX_FAILED_SHARE,
+        ge=0,
+        le=1,
+        description="the run fails once more of its episodes failed (looked at after 100 episodes, and at the end)",
+    )
     log: bool = Field(True, description="whether the servers log the trajectories that are learned from")
     deadline_seconds: float = Field(5.0, gt=0, description="how long an agent service may take for one frame")
     patience_seconds: float = Field(60.0, gt=0, description="how long to wait for a process that is down")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gymnasium import spaces
 
 from agora.spaces import from_proto
 from agora.v1 import environment_pb2 as pb
+
+UNBOUNDED: Final = 1e30
+"""Bounds this far out are as good as none: spaces without carry the largest float32, and its squares overflow."""
 
 
 @dataclass(frozen=True)

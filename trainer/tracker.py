@@ -10,14 +10,18 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from agora.files import writing
+
 
 class Tracker:
     """Appends rows to RUN/metrics.jsonl, each on disk as a whole line, and draws their numbers in TensorBoard."""
 
     def __init__(self, run_directory: Path) -> None:
-        self._file = (run_directory / "metrics.jsonl").open("a+b")
+        self._path = run_directory / "metrics.jsonl"
+        self._file = self._path.open("a+b")
         self._end_torn_line()
-        self._curves = SummaryWriter(str(run_directory / "tensorboard"))
+        self._folder = run_directory / "tensorboard"
+        self._curves = SummaryWriter(str(self._folder))
 
     def _end_torn_line(self) -> None:
         """A process that was killed may have left half a line."""
@@ -28,15 +32,19 @@ class Tracker:
 
     def add(self, kind: str, row: Mapping[str, Any], step: int) -> None:
         """Write one row and draw it at ``step`` joint actions."""
-        self._file.write(json.dumps({"kind": kind, "time": time.time(), **row}).encode() + b"\n")
-        self._file.flush()
-        for name, value in _numbers(kind, row):
-            self._curves.add_scalar(name, value, step)
+        with writing(self._path):
+            self._file.write(json.dumps({"kind": kind, "time": time.time(), **row}).encode() + b"\n")
+            self._file.flush()
+        with writing(self._folder):
+            for name, value in _numbers(kind, row):
+                self._curves.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flush both."""
-        self._file.close()
-        self._curves.close()
+        with writing(self._path):
+            self._file.close()
+        with writing(self._folder):
+            self._curves.close()
 
 
 def _numbers(prefix: str, row: Mapping[str, Any]) -> list[tuple[str, float]]:

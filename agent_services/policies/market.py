@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 import agora.market
 from agent_services.policies.scripted import built
 from agora.agents.policy import Batch, Chosen, Decide, Decision, Source, Spaces
+from agora.compiling import cached
 from agora.errors import Refused
 from agora.market.choices import (
     CANCEL,
@@ -171,14 +171,14 @@ def _sent(sights: NDArray[Any], trader: NDArray[Any], keys: NDArray[np.uint64]) 
 def _compiled(sources: str) -> tuple[Callable[..., None], Callable[..., None]]:
     """Decisions and quotes of many rows; see ``agora.sources``."""
 
-    @njit(cache=True, nogil=True)
+    @cached(nogil=True)
     def decide_rows(sights: Any, trader: Any, keys: Any, messages: Any, counts: Any) -> None:
         sources  # noqa: B018
         for row in range(len(sights)):
             if wakes(sights[row], trader, keys[row]):
                 counts[row] = decide(sights[row], trader, keys[row], messages[row])
 
-    @njit(cache=True, nogil=True)
+    @cached(nogil=True)
     def quote_rows(sights: Any, trader: Any, wanted: Any) -> None:
         sources  # noqa: B018
         for row in range(len(sights)):

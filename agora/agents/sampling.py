@@ -101,8 +101,16 @@ class _BoxLeaf:
         values = mean.reshape(batch.rows, *self.leaf.shape)
         if not self.is_float:
             values = np.rint(values)
+            return self._whole(values), log_prob
         clipped = np.minimum(np.maximum(values, self.low), self.high)
         return np.ascontiguousarray(clipped, self.leaf.dtype), log_prob
+
+    def _whole(self, values: Floats) -> Array:
+        """Values at or beyond a bound are the bound itself, which single precision may not hold."""
+        low, high = (np.broadcast_to(bound, values.shape) for bound in (self.low, self.high))
+        outside = (values <= low) | (values >= high)
+        cast = np.where(outside, np.float32(0), values).astype(self.leaf.dtype)
+        return np.ascontiguousarray(np.where(outside, np.where(values <= low, low, high), cast), self.leaf.dtype)
 
     def _std(self, head: Normal, rows: int, explore: Explore) -> Floats | None:
         noise = np.float32(explore.noise_scale)

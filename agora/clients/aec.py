@@ -9,7 +9,7 @@ from pettingzoo import AECEnv
 from agora.clients.driver import Driver, Shown
 from agora.clients.parallel import state_of
 from agora.clients.values import Array
-from agora.clients.view import Seeds, View, ends
+from agora.clients.view import Seeds, View
 from agora.errors import Refused
 from agora.spaces import Space
 from agora.v1 import policy_pb2
@@ -86,12 +86,11 @@ class AgoraAECEnv(AECEnv[str, Any, Any]):
         self._cumulative_rewards[self.agent_selection] = 0.0
         self._shown, self._said = shown, {}
         self._welcome(shown)
-        terminated, truncated = ends(shown)
         for agent in self.agents:
             view = self._views[agent]
             self.rewards[agent] = float(shown.rewards[0, view.column])
-            self.terminations[agent] = bool(terminated[view.column])
-            self.truncations[agent] = bool(truncated[view.column])
+            self.terminations[agent] = bool(shown.terminated[0, view.column])
+            self.truncations[agent] = bool(shown.truncated[0, view.column])
             self.infos[agent] = view.info(shown)
         self._accumulate_rewards()
         self._select(shown)

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 
 from agora.clients.driver import Driver
-from agora.clients.view import View, ends
+from agora.clients.view import View
 
 
 class AgoraEnv(gymnasium.Env[Any, Any]):
@@ -37,9 +37,8 @@ class AgoraEnv(gymnasium.Env[Any, Any]):
             Refused: the action is wrong, or a service failed; nothing has changed then.
         """
         shown = self._driver.step({self._view.agent: self._view.pack(action)})
-        (terminated,), (truncated,) = ends(shown)
-        reward = float(shown.rewards[0, 0])
-        return self._view.observation(shown), reward, bool(terminated), bool(truncated), self._view.info(shown)
+        terminated, truncated = bool(shown.terminated[0, 0]), bool(shown.truncated[0, 0])
+        return self._view.observation(shown), float(shown.rewards[0, 0]), terminated, truncated, self._view.info(shown)
 
     def close(self) -> None:
         """End the session."""

@@ -9,7 +9,7 @@ from pettingzoo import ParallelEnv
 
 from agora.clients.driver import Driver, Shown
 from agora.clients.values import join, one
-from agora.clients.view import Seeds, View, ends
+from agora.clients.view import Seeds, View
 from agora.errors import Refused
 from agora.spaces import Space
 from agora.v1 import policy_pb2
@@ -59,12 +59,11 @@ class AgoraParallelEnv(ParallelEnv[str, Any, Any]):
         """
         shown = self._driver.step(self._packed(actions))
         here = self.agents + [agent for agent in self._alive(shown) if agent not in self.agents]
-        terminated, truncated = ends(shown)
         told = (
             self._seen(here, shown),
             {agent: float(shown.rewards[0, self._views[agent].column]) for agent in here},
-            {agent: bool(terminated[self._views[agent].column]) for agent in here},
-            {agent: bool(truncated[self._views[agent].column]) for agent in here},
+            {agent: bool(shown.terminated[0, self._views[agent].column]) for agent in here},
+            {agent: bool(shown.truncated[0, self._views[agent].column]) for agent in here},
             self._infos(here, shown),
         )
         self._shown, self.agents = shown, [agent for agent in here if not (told[2][agent] or told[3][agent])]

@@ -71,6 +71,8 @@ def cast(leaf: Leaf, value: Any, rows: int | None, field: str) -> Array:
         info = np.iinfo(leaf.dtype)
         if array.min() < info.min or array.max() > info.max:
             raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, field, f"[{info.min}, {info.max}]", f"{value!r}"[:80])
+    if leaf.dtype.kind == "b" and not ((array == 0) | (array == 1)).all():
+        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, field, "False and True", f"{value!r}"[:80])
     array = array.astype(leaf.dtype)
     leaf.check(array, 1 if rows is None else rows, field)
     return array

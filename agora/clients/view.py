@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agora.clients.driver import Driver, Shown
 from agora.clients.values import Array, cast, join, mask, one, split
@@ -47,17 +46,6 @@ class View:
         """
         parts = split(self.action_space, action, f"{self.agent}.action")
         return [cast(leaf, value, rows, field) for leaf, (field, value) in zip(self._leaves, parts, strict=True)]
-
-
-def ends(shown: Shown) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Who has come to an end in the only copy, bool (D,): terminated, and truncated.
-
-    Whoever still takes part when an episode is over, and nobody is awaited any more, was cut off.
-    """
-    terminated, truncated = shown.terminated[0], shown.truncated[0]
-    if not shown.awaited.any():
-        truncated = truncated | (shown.alive[0] & ~terminated)
-    return terminated, truncated
 
 
 class Seeds:

@@ -29,7 +29,7 @@ from agora.v1 import space_pb2 as agora_dot_v1_dot_space__pb2
 from agora.v1 import tensor_pb2 as agora_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61gora/v1/environment.proto\x12\x08\x61gora.v1\x1a\x14\x61gora/v1/agent.proto\x1a\x15\x61gora/v1/policy.proto\x1a\x13\x61gora/v1/seat.proto\x1a\x14\x61gora/v1/space.proto\x1a\x15\x61gora/v1/tensor.proto\"F\n\x0f\x45nvironmentSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x02 \x01(\t\x12\x10\n\x08num_envs\x18\x03 \x01(\r\"L\n\x1a\x44\x65scribeEnvironmentRequest\x12.\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32\x19.agora.v1.EnvironmentSpec\"\xd0\x01\n\x1b\x44\x65scribeEnvironmentResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12#\n\x06\x61gents\x18\x02 \x03(\x0b\x32\x13.agora.v1.AgentSpec\x12$\n\x0bstate_space\x18\x03 \x01(\x0b\x32\x0f.agora.v1.Space\x12\x13\n\x0b\x63onfig_json\x18\x04 \x01(\t\x12\x1a\n\x12\x63onfig_schema_json\x18\x05 \x01(\t\x12\x12\n\nhas_payoff\x18\x06 \x01(\x08\x12\x12\n\nfacts_json\x18\x07 \x01(\t\"\xc2\x01\n\x0e\x43onnectRequest\x12)\n\x04open\x18\x01 \x01(\x0b\x32\x19.agora.v1.OpenEnvironmentH\x00\x12+\n\x05reset\x18\x02 \x01(\x0b\x32\x1a.agora.v1.ResetEnvironmentH\x00\x12)\n\x04step\x18\x03 \x01(\x0b\x32\x19.agora.v1.StepEnvironmentH\x00\x12%\n\x05renew\x18\x04 \x01(\x0b\x32\x14.agora.v1.RenewLeaseH\x00\x42\x06\n\x04kind\"\xa8\x01\n\x0fOpenEnvironment\x12.\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32\x19.agora.v1.EnvironmentSpec\x12\x19\n\x11protocol_versions\x18\x02 \x03(\r\x12\x1e\n\x06played\x18\x03 \x03(\x0b\x32\x0e.agora.v1.Seat\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x04 \x01(\x04\x12\x15\n\rlease_seconds\x18\x05 \x01(\r\"0\n\x10ResetEnvironment\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\x0e\n\x06\x63opies\x18\x02 \x01(\x0c\"\x0c\n\nRenewLease\"%\n\x0cLeaseRenewed\x12\x15\n\rlease_seconds\x18\x01 \x01(\r\"{\n\x0fStepEnvironment\x12\x36\n\x06\x61gents\x18\x01 \x03(\x0b\x32&.agora.v1.StepEnvironment.AgentActions\x1a\x30\n\x0c\x41gentActions\x12 \n\x06\x61\x63tion\x18\x01 \x03(\x0b\x32\x10.agora.v1.Tensor\"\xcf\x01\n\x0f\x43onnectResponse\x12\x37\n\x06opened\x18\x01 \x01(\x0b\x32%.agora.v1.DescribeEnvironmentResponseH\x00\x12*\n\ntransition\x18\x02 \x01(\x0b\x32\x14.agora.v1.TransitionH\x00\x12$\n\x07refusal\x18\x03 \x01(\x0b\x32\x11.agora.v1.RefusalH\x00\x12)\n\x07renewed\x18\x04 \x01(\x0b\x32\x16.agora.v1.LeaseRenewedH\x00\x42\x06\n\x04kind\"\xea\x02\n\nTransition\x12.\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1e.agora.v1.Transition.AgentView\x12\x1f\n\x05state\x18\x02 \x03(\x0b\x32\x10.agora.v1.Tensor\x12!\n\x07rewards\x18\x03 \x01(\x0b\x32\x10.agora.v1.Tensor\x12$\n\nterminated\x18\x04 \x01(\x0b\x32\x10.agora.v1.Tensor\x12#\n\ttruncated\x18\x05 \x01(\x0b\x32\x10.agora.v1.Tensor\x12!\n\x07\x61waited\x18\x06 \x01(\x0b\x32\x10.agora.v1.Tensor\x12\x1f\n\x05\x61live\x18\x07 \x01(\x0b\x32\x10.agora.v1.Tensor\x1aY\n\tAgentView\x12%\n\x0bobservation\x18\x01 \x03(\x0b\x32\x10.agora.v1.Tensor\x12%\n\x0b\x61\x63tion_mask\x18\x02 \x03(\x0b\x32\x10.agora.v1.Tensor\"|\n\x15\x45valuatePayoffRequest\x12.\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32\x19.agora.v1.EnvironmentSpec\x12!\n\x07\x61\x63tions\x18\x02 \x01(\x0b\x32\x10.agora.v1.Tensor\x12\x10\n\x08gradient\x18\x03 \x01(\x08\"`\n\x16\x45valuatePayoffResponse\x12!\n\x07payoffs\x18\x01 \x01(\x0b\x32\x10.agora.v1.Tensor\x12#\n\tgradients\x18\x02 \x01(\x0b\x32\x10.agora.v1.Tensor2\x91\x02\n\x12\x45nvironmentService\x12\x62\n\x13\x44\x65scribeEnvironment\x12$.agora.v1.DescribeEnvironmentRequest\x1a%.agora.v1.DescribeEnvironmentResponse\x12\x42\n\x07\x43onnect\x12\x18.agora.v1.ConnectRequest\x1a\x19.agora.v1.ConnectResponse(\x01\x30\x01\x12S\n\x0e\x45valuatePayoff\x12\x1f.agora.v1.EvaluatePayoffRequest\x1a .agora.v1.EvaluatePayoffResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61gora/v1/environment.proto\x12\x08\x61gora.v1\x1a\x14\x61gora/v1/agent.proto\x1a\x15\x61gora/v1/policy.proto\x1a\x13\x61gora/v1/seat.proto\x1a\x14\x61gora/v1/space.proto\x1a\x15\x61gora/v1/tensor.proto\"F\n\x0f\x45nvironmentSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x02 \x01(\t\x12\x10\n\x08num_envs\x18\x03 \x01(\r\"a\n\x1a\x44\x65scribeEnvironmentRequest\x12.\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32\x19.agora.v1.EnvironmentSpec\x12\x13\n\x0bschema_only\x18\x02 \x01(\x08\"\xd0\x01\n\x1b\x44\x65scribeEnvironmentResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12#\n\x06\x61gents\x18\x02 \x03(\x0b\x32\x13.agora.v1.AgentSpec\x12$\n\x0bstate_space\x18\x03 \x01(\x0b\x32\x0f.agora.v1.Space\x12\x13\n\x0b\x63onfig_json\x18\x04 \x01(\t\x12\x1a\n\x12\x63onfig_schema_json\x18\x05 \x01(\t\x12\x12\n\nhas_payoff\x18\x06 \x01(\x08\x12\x12\n\nfacts_json\x18\x07 \x01(\t\"\xc2\x01\n\x0e\x43onnectRequest\x12)\n\x04open\x18\x01 \x01(\x0b\x32\x19.agora.v1.OpenEnvironmentH\x00\x12+\n\x05reset\x18\x02 \x01(\x0b\x32\x1a.agora.v1.ResetEnvironmentH\x00\x12)\n\x04step\x18\x03 \x01(\x0b\x32\x19.agora.v1.StepEnvironmentH\x00\x12%\n\x05renew\x18\x04 \x01(\x0b\x32\x14.agora.v1.RenewLeaseH\x00\x42\x06\n\x04kind\"\xa8\x01\n\x0fOpenEnvironment\x12.\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32\x19.agora.v1.EnvironmentSpec\x12\x19\n\x11protocol_versions\x18\x02 \x03(\r\x12\x1e\n\x06played\x18\x03 \x03(\x0b\x32\x0e.agora.v1.Seat\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x04 \x01(\x04\x12\x15\n\rlease_seconds\x18\x05 \x01(\r\"0\n\x10ResetEnvironment\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\x0e\n\x06\x63opies\x18\x02 \x01(\x0c\"\x0c\n\nRenewLease\"%\n\x0cLeaseRenewed\x12\x15\n\rlease_seconds\x18\x01 \x01(\r\"{\n\x0fStepEnvironment\x12\x36\n\x06\x61gents\x18\x01 \x03(\x0b\x32&.agora.v1.StepEnvironment.AgentActions\x1a\x30\n\x0c\x41gentActions\x12 \n\x06\x61\x63tion\x18\x01 \x03(\x0b\x32\x10.agora.v1.Tensor\"\xcf\x01\n\x0f\x43onnectResponse\x12\x37\n\x06opened\x18\x01 \x01(\x0b\x32%.agora.v1.DescribeEnvironmentResponseH\x00\x12*\n\ntransition\x18\x02 \x01(\x0b\x32\x14.agora.v1.TransitionH\x00\x12$\n\x07refusal\x18\x03 \x01(\x0b\x32\x11.agora.v1.RefusalH\x00\x12)\n\x07renewed\x18\x04 \x01(\x0b\x32\x16.agora.v1.LeaseRenewedH\x00\x42\x06\n\x04kind\"\xea\x02\n\nTransition\x12.\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1e.agora.v1.Transition.AgentView\x12\x1f\n\x05state\x18\x02 \x03(\x0b\x32\x10.agora.v1.Tensor\x12!\n\x07rewards\x18\x03 \x01(\x0b\x32\x10.agora.v1.Tensor\x12$\n\nterminated\x18\x04 \x01(\x0b\x32\x10.agora.v1.Tensor\x12#\n\ttruncated\x18\x05 \x01(\x0b\x32\x10.agora.v1.Tensor\x12!\n\x07\x61waited\x18\x06 \x01(\x0b\x32\x10.agora.v1.Tensor\x12\x1f\n\x05\x61live\x18\x07 \x01(\x0b\x32\x10.agora.v1.Tensor\x1aY\n\tAgentView\x12%\n\x0bobservation\x18\x01 \x03(\x0b\x32\x10.agora.v1.Tensor\x12%\n\x0b\x61\x63tion_mask\x18\x02 \x03(\x0b\x32\x10.agora.v1.Tensor\"|\n\x15\x45valuatePayoffRequest\x12.\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32\x19.agora.v1.EnvironmentSpec\x12!\n\x07\x61\x63tions\x18\x02 \x01(\x0b\x32\x10.agora.v1.Tensor\x12\x10\n\x08gradient\x18\x03 \x01(\x08\"`\n\x16\x45valuatePayoffResponse\x12!\n\x07payoffs\x18\x01 \x01(\x0b\x32\x10.agora.v1.Tensor\x12#\n\tgradients\x18\x02 \x01(\x0b\x32\x10.agora.v1.Tensor2\x91\x02\n\x12\x45nvironmentService\x12\x62\n\x13\x44\x65scribeEnvironment\x12$.agora.v1.DescribeEnvironmentRequest\x1a%.agora.v1.DescribeEnvironmentResponse\x12\x42\n\x07\x43onnect\x12\x18.agora.v1.ConnectRequest\x1a\x19.agora.v1.ConnectResponse(\x01\x30\x01\x12S\n\x0e\x45valuatePayoff\x12\x1f.agora.v1.EvaluatePayoffRequest\x1a .agora.v1.EvaluatePayoffResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,33 +39,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENVIRONMENTSPEC']._serialized_start=151
   _globals['_ENVIRONMENTSPEC']._serialized_end=221
   _globals['_DESCRIBEENVIRONMENTREQUEST']._serialized_start=223
-  _globals['_DESCRIBEENVIRONMENTREQUEST']._serialized_end=299
-  _globals['_DESCRIBEENVIRONMENTRESPONSE']._serialized_start=302
-  _globals['_DESCRIBEENVIRONMENTRESPONSE']._serialized_end=510
-  _globals['_CONNECTREQUEST']._serialized_start=513
-  _globals['_CONNECTREQUEST']._serialized_end=707
-  _globals['_OPENENVIRONMENT']._serialized_start=710
-  _globals['_OPENENVIRONMENT']._serialized_end=878
-  _globals['_RESETENVIRONMENT']._serialized_start=880
-  _globals['_RESETENVIRONMENT']._serialized_end=928
-  _globals['_RENEWLEASE']._serialized_start=930
-  _globals['_RENEWLEASE']._serialized_end=942
-  _globals['_LEASERENEWED']._serialized_start=944
-  _globals['_LEASERENEWED']._serialized_end=981
-  _globals['_STEPENVIRONMENT']._serialized_start=983
-  _globals['_STEPENVIRONMENT']._serialized_end=1106
-  _globals['_STEPENVIRONMENT_AGENTACTIONS']._serialized_start=1058
-  _globals['_STEPENVIRONMENT_AGENTACTIONS']._serialized_end=1106
-  _globals['_CONNECTRESPONSE']._serialized_start=1109
-  _globals['_CONNECTRESPONSE']._serialized_end=1316
-  _globals['_TRANSITION']._serialized_start=1319
-  _globals['_TRANSITION']._serialized_end=1681
-  _globals['_TRANSITION_AGENTVIEW']._serialized_start=1592
-  _globals['_TRANSITION_AGENTVIEW']._serialized_end=1681
-  _globals['_EVALUATEPAYOFFREQUEST']._serialized_start=1683
-  _globals['_EVALUATEPAYOFFREQUEST']._serialized_end=1807
-  _globals['_EVALUATEPAYOFFRESPONSE']._serialized_start=1809
-  _globals['_EVALUATEPAYOFFRESPONSE']._serialized_end=1905
-  _globals['_ENVIRONMENTSERVICE']._serialized_start=1908
-  _globals['_ENVIRONMENTSERVICE']._serialized_end=2181
+  _globals['_DESCRIBEENVIRONMENTREQUEST']._serialized_end=320
+  _globals['_DESCRIBEENVIRONMENTRESPONSE']._serialized_start=323
+  _globals['_DESCRIBEENVIRONMENTRESPONSE']._serialized_end=531
+  _globals['_CONNECTREQUEST']._serialized_start=534
+  _globals['_CONNECTREQUEST']._serialized_end=728
+  _globals['_OPENENVIRONMENT']._serialized_start=731
+  _globals['_OPENENVIRONMENT']._serialized_end=899
+  _globals['_RESETENVIRONMENT']._serialized_start=901
+  _globals['_RESETENVIRONMENT']._serialized_end=949
+  _globals['_RENEWLEASE']._serialized_start=951
+  _globals['_RENEWLEASE']._serialized_end=963
+  _globals['_LEASERENEWED']._serialized_start=965
+  _globals['_LEASERENEWED']._serialized_end=1002
+  _globals['_STEPENVIRONMENT']._serialized_start=1004
+  _globals['_STEPENVIRONMENT']._serialized_end=1127
+  _globals['_STEPENVIRONMENT_AGENTACTIONS']._serialized_start=1079
+  _globals['_STEPENVIRONMENT_AGENTACTIONS']._serialized_end=1127
+  _globals['_CONNECTRESPONSE']._serialized_start=1130
+  _globals['_CONNECTRESPONSE']._serialized_end=1337
+  _globals['_TRANSITION']._serialized_start=1340
+  _globals['_TRANSITION']._serialized_end=1702
+  _globals['_TRANSITION_AGENTVIEW']._serialized_start=1613
+  _globals['_TRANSITION_AGENTVIEW']._serialized_end=1702
+  _globals['_EVALUATEPAYOFFREQUEST']._serialized_start=1704
+  _globals['_EVALUATEPAYOFFREQUEST']._serialized_end=1828
+  _globals['_EVALUATEPAYOFFRESPONSE']._serialized_start=1830
+  _globals['_EVALUATEPAYOFFRESPONSE']._serialized_end=1926
+  _globals['_ENVIRONMENTSERVICE']._serialized_start=1929
+  _globals['_ENVIRONMENTSERVICE']._serialized_end=2202
 # @@protoc_insertion_point(module_scope)

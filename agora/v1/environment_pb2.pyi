@@ -62,6 +62,9 @@ class DescribeEnvironmentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    SCHEMA_ONLY_FIELD_NUMBER: _builtins.int
+    schema_only: _builtins.bool
+    """Answer with the game's config_schema_json alone, whatever its configuration: some games need settings to be built."""
     @_builtins.property
     def environment(self) -> Global___EnvironmentSpec:
         """The game; with an empty name only the names are returned."""
@@ -70,10 +73,11 @@ class DescribeEnvironmentRequest(_message.Message):
         self,
         *,
         environment: Global___EnvironmentSpec | None = ...,
+        schema_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "schema_only", b"schema_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

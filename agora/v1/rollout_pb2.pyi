@@ -218,6 +218,7 @@ class Segment(_message.Message):
     AGENTS_FIELD_NUMBER: _builtins.int
     FIRST_STEP_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     """The run."""
     block: _builtins.int
@@ -238,6 +239,12 @@ class Segment(_message.Message):
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentTrajectory]:
         """Per agent, in the environment's order."""
 
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpisodeFailure]:
+        """Episodes of the block that ended because the environment failed, in a block's last part. What was earned in them
+        says nothing of who played.
+        """
+
     def __init__(
         self,
         *,
@@ -249,14 +256,49 @@ class Segment(_message.Message):
         agents: _abc.Iterable[Global___AgentTrajectory] | None = ...,
         first_step: _builtins.int = ...,
         last: _builtins.bool = ...,
+        failures: _abc.Iterable[Global___EpisodeFailure] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "block", b"block", "first_step", b"first_step", "last", b"last", "num_envs", b"num_envs", "run", b"run", "state", b"state", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "block", b"block", "failures", b"failures", "first_step", b"first_step", "last", b"last", "num_envs", b"num_envs", "run", b"run", "state", b"state", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Segment: _TypeAlias = Segment  # noqa: Y015
+
+@_typing.final
+class EpisodeFailure(_message.Message):
+    """An episode that ended because the environment failed in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COPY_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    copy: _builtins.int
+    """The copy's number."""
+    agent: _builtins.str
+    """With which agent the environment was busy; empty: with all, or nobody in particular."""
+    step: _builtins.int
+    """The step since the episode's start, from 0; -1 in the reset."""
+    cause: _builtins.str
+    """What went wrong, in a line."""
+    def __init__(
+        self,
+        *,
+        copy: _builtins.int = ...,
+        agent: _builtins.str = ...,
+        step: _builtins.int = ...,
+        cause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cause", b"cause", "copy", b"copy", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpisodeFailure: _TypeAlias = EpisodeFailure  # noqa: Y015
 
 @_typing.final
 class AgentTrajectory(_message.Message):

@@ -31,7 +31,7 @@ class Facts:
 
     def __call__(self) -> int:
         """Do it."""
-        tapes = [episode.tape for episode in episodes(self.run)]
+        tapes = [episode.tape for episode in _played(self.run)]
         rows = over_episodes(tapes)
         if self.json:
             print(json.dumps({"episodes": len(tapes), "facts": rows}, indent=1))
@@ -55,7 +55,7 @@ class Quality:
 
     def __call__(self) -> int:
         """Do it."""
-        played = list(episodes(self.run))
+        played = _played(self.run)
         measured = measures.over_episodes(played)
         if self.json:
             agents = [asdict(row) for row in earnings(played)]
@@ -81,7 +81,7 @@ class Replay:
         """Do it."""
         from analysis.market.replay import write_replay
 
-        played = list(episodes(self.run))
+        played = _played(self.run)
         if not -len(played) <= self.episode < len(played):
             print(f"episode: expected {-len(played)} to {len(played) - 1}, got {self.episode}", file=sys.stderr)
             return 2
@@ -96,6 +96,13 @@ Command = (
     | Annotated[Quality, tyro.conf.subcommand("quality")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
 )
+
+
+def _played(run: Path) -> list[Episode]:
+    found = list(episodes(run))
+    if not found:
+        raise NoMarketError(f"{run / 'trajectories'}: expected an episode, the log has none yet")
+    return found
 
 
 def _print_quality(measured: Mapping[str, float | None], count: int, run: Path) -> None:

@@ -109,6 +109,8 @@ def _read(file: Path, rows: ds.Expression) -> Iterator[Episode]:
 def _of_table(table: pa.Table, agents: tuple[str, ...]) -> Iterator[Episode]:
     place = {name: table[name].to_numpy() for name in ("block", "copy", "step")}
     order = np.lexsort((place["step"], place["copy"], place["block"]))
+    if not len(order):
+        return
     starts = np.flatnonzero(place["step"][order] == 0)
     columns = {name: _array(table[f"info.{name}"])[order] for name in (*NUMBERS, *LISTS)}
     for rows in np.split(np.arange(len(order)), starts[1:]):

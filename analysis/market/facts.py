@@ -20,6 +20,9 @@ SCALES: Final = (1, 10, 100)
 """Steps over which returns are taken."""
 SHORTEST: Final = 30 * SCALES[-1]
 """Steps that an episode needs."""
+CONCAVE_FROM: Final = 0.3
+CONCAVE_TO: Final = 0.8
+"""Exponents of impact between which it is concave as that of real markets."""
 REJECTED: Final = 0.05
 """p-value below which a hypothesis is rejected."""
 
@@ -143,8 +146,8 @@ def _trading(tape: Tape) -> list[Fact]:
         Fact(
             "concave impact",
             (impact,),
-            "mean move ∝ |flow|^δ in steps with one side's orders, δ in [0.3, 0.8]",
-            0.3 <= impact <= 0.8,
+            f"mean move ∝ |flow|^δ in steps with one side's orders, δ in [{CONCAVE_FROM}, {CONCAVE_TO}]",
+            CONCAVE_FROM <= impact <= CONCAVE_TO,
         ),
     ]
 

@@ -13,10 +13,12 @@ from plotly.offline import get_plotlyjs
 
 from analysis.market.episodes import Episode
 
-COLUMNS: Final = 400
-"""Of the heat map; more steps are drawn in windows."""
+COLUMNS: Final = 2_000
+"""Of the map of the book; longer episodes are drawn in windows, of which the last book is shown."""
 REACH: Final = 40
-"""Ticks around the median middle that the heat map has at most, on either side."""
+"""Ticks that the map has on either side of the middle; what is farther lies in its outermost rows."""
+USUAL: Final = 98.0
+"""Percentile of the lots in a cell at which the map's colours end."""
 
 
 def write_replay(path: Path, episode: Episode) -> None:
@@ -31,7 +33,7 @@ def write_replay(path: Path, episode: Episode) -> None:
         agents=episode.agents,
         steps=len(episode.tape.mid),
         library=get_plotlyjs(),
-        data=json.dumps(replay_data(episode)),
+        data=json.dumps(replay_data(episode)).replace("</", "<\\/"),  # Names end no script.
     )
     path.write_text(page)
 
@@ -63,18 +65,18 @@ def replay_data(episode: Episode) -> dict[str, Any]:
 
 
 def _heat(episode: Episode) -> dict[str, Any]:
-    """Lots by price and step, bids negative; steps in windows, of which the last book is shown."""
+    """Lots by distance from the middle and by step, bids negative: the map follows the price."""
     steps = np.unique(np.linspace(0, len(episode.tape.mid) - 1, COLUMNS).astype(int))
-    middle, depth = round(float(np.median(episode.tape.mid))), episode.depth
-    swing = int(np.ceil(np.abs(episode.tape.mid - middle).max())) + 10
-    reach = min(swing, REACH)
-    cells: NDArray[np.int64] = np.zeros((2 * reach + 1, len(steps)), np.int64)
-    for column, step in enumerate(steps.tolist()):
-        for side, sign in ((0, -1), (1, 1)):
-            at = depth.prices[step, side] - middle + reach
-            there = (depth.lots[step, side] > 0) & (at >= 0) & (at < len(cells))
-            cells[at[there], column] = sign * depth.lots[step, side][there]
-    return {"steps": steps.tolist(), "prices": list(range(middle - reach, middle + reach + 1)), "lots": cells.tolist()}
+    middle, cells = episode.tape.mid[steps], np.zeros((2 * REACH + 1, len(steps)), np.int64)
+    for side, (sign, nearest) in enumerate(((-1, np.ceil(middle)), (1, np.floor(middle)))):
+        prices, lots = episode.depth.prices[steps, side], episode.depth.lots[steps, side]
+        ticks = np.clip(prices - nearest.astype(np.int64)[:, None], -REACH, REACH)
+        column, level = np.nonzero(lots > 0)
+        np.add.at(cells, (ticks[column, level] + REACH, column), sign * lots[column, level])
+    found = np.abs(cells[cells != 0])
+    most = float(np.percentile(found, USUAL)) if len(found) else 1.0
+    ticks_shown = list(range(-REACH, REACH + 1))
+    return {"steps": steps.tolist(), "ticks": ticks_shown, "lots": cells.tolist(), "most": most}
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float]:

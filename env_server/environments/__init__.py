@@ -10,6 +10,8 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from agora.errors import Refused
+from agora.names import check_agent_ids
+from agora.spaces import check_carried, leaves
 from agora.v1 import environment_pb2, policy_pb2
 from env_server.environments.base import Environment
 
@@ -44,8 +46,9 @@ def add(game: str) -> None:
         raise Refused(policy_pb2.REASON_CONFIG, "game", "a name that no other game has", repr(name))
     try:
         config = getattr(_import(place), "Config", None)
-    except (ImportError, AttributeError) as error:
-        raise Refused(policy_pb2.REASON_CONFIG, "game", "a class that can be imported", str(error)) from error
+    except Exception as error:  # it is somebody's own code
+        got = f"{type(error).__name__}: {error}"
+        raise Refused(policy_pb2.REASON_CONFIG, "game", "a class that can be imported", got) from error
     if config is None:
         raise Refused(policy_pb2.REASON_CONFIG, "game", "an Environment class, with its Config", repr(place))
     ENVIRONMENTS[name] = place
@@ -83,9 +86,27 @@ def make(spec: environment_pb2.EnvironmentSpec, num_envs: int | None = None) -> 
         field = ".".join(("environment.config", *(str(part) for part in first["loc"])))
         raise Refused(policy_pb2.REASON_CONFIG, field, first["msg"], repr(first["input"])) from error
     try:
-        return game(config, copies)
+        environment = game(config, copies)
     except ValueError as error:
         raise Refused(policy_pb2.REASON_CONFIG, "environment.config", "a playable game", str(error)) from error
+    _check_described(environment)
+    return environment
+
+
+def _check_described(environment: Environment) -> None:
+    """Refuse what the contract cannot carry of a game, whoever made it, before anybody plays it."""
+    agents = environment.agents
+    check_agent_ids(agents, "environment.agents")
+    for kind in ("observation_space", "action_space"):
+        members = getattr(environment, f"{kind}s")
+        for agent in agents:
+            if agent not in members:
+                raise Refused(policy_pb2.REASON_CONFIG, f"environment.{kind}s", f"one for {agent}", "none")
+            check_carried(members[agent], f"environment.{agent}.{kind}")
+    try:
+        leaves(environment.state_space)  # which may be empty
+    except Refused as refused:
+        raise refused.under("environment.state_space") from refused
 
 
 def _import(place: str) -> type[Environment]:

@@ -20,6 +20,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from agora.errors import Refused
+from agora.v1 import policy_pb2
+
 Array = NDArray[Any]
 Values = Mapping[str, Array]
 """A flattened (possibly nested) space's leaves by dotted path, each array with the leading axis B.
@@ -32,6 +35,27 @@ class EnvironmentConfig(BaseModel):
     """Base of every game's configuration: unknown keys are refused, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class EpisodeFailure:
+    """A copy's episode that ended because the environment failed in it.
+
+    Attributes:
+        copy: the copy's number.
+        agent: with which the environment was busy; empty: with all, or nobody in particular.
+        step: since the episode's start, from 0; -1 in a reset.
+        cause: what went wrong, in a line.
+    """
+
+    copy: int
+    agent: str
+    step: int
+    cause: str
+
+    def __str__(self) -> str:
+        when = "in its reset" if self.step < 0 else f"in step {self.step}"
+        return f"copy {self.copy} {when}{f', {self.agent}' if self.agent else ''}: {self.cause}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +72,7 @@ class Step:
         action_masks: per agent index, leaves of the legal-action mask, uint8 (B, ...), for agents that have one.
         info: named arrays (B, ...) for the log and reports, never for agents.
         alive: bool (B, N), who takes part in the copy's episode now; None: everyone until its part has ended.
+        failures: episodes that the environment ended in this step because it failed itself.
     """
 
     observations: Sequence[Values]
@@ -59,6 +84,7 @@ class Step:
     action_masks: Mapping[int, Values] = field(default_factory=dict)
     info: Values = field(default_factory=dict)
     alive: NDArray[np.bool_] | None = None
+    failures: Sequence[EpisodeFailure] = ()
 
 
 class Environment(Protocol):
@@ -103,8 +129,8 @@ class Environment(Protocol):
             actions: per agent, the leaves of its action, (B, ...); rows that were not awaited are ignored.
 
         Raises:
-            ValueError: an awaited action has a wrong shape or dtype, is not finite, or lies outside its space; the
-                message names the agent, the field, what was expected and what came.
+            IllegalAction: an awaited action has a wrong shape or dtype, is not finite, lies outside its space or is
+                against the rules; nothing has changed. Whatever else is raised is a fault of the environment.
         """
         ...
 
@@ -119,6 +145,19 @@ def check_reset(seed: int, copies: NDArray[np.uint32], num_envs: int) -> None:
         raise ValueError(f"seed: expected 0 <= seed < 2**63, got {seed}")
     if copies.shape != (num_envs,) or copies.dtype != np.uint32:
         raise ValueError(f"copies: expected uint32 ({num_envs},), got {copies.dtype} {copies.shape}")
+
+
+def check_rewards(step: Step, agents: Sequence[str]) -> None:
+    """Refuse to go on in a game that pays what is no number.
+
+    Raises:
+        Refused: REASON_INTERNAL, since nobody who plays is to blame; names the agent and the copy's place.
+    """
+    if np.isfinite(step.rewards).all():
+        return
+    row, agent = (int(i) for i in np.argwhere(~np.isfinite(step.rewards))[0])
+    got = f"{step.rewards[row, agent]} for {agents[agent]} in copy {row}"
+    raise Refused(policy_pb2.REASON_INTERNAL, "environment.rewards", "finite numbers of the game", got)
 
 
 @runtime_checkable
@@ -136,7 +175,7 @@ class PayoffEnvironment(Protocol):
             payoffs float64 (M, N) in reward units, and own-action gradients float64 (M, N, A) or None.
 
         Raises:
-            ValueError: wrong shape, not finite or out of bounds.
+            IllegalAction: wrong shape, not finite or out of bounds.
         """
         ...
 

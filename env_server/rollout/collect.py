@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agora.errors import Refused, Unavailable
+from agora.errors import AgoraError, Refused, Unavailable, incident
 from agora.lobby import Lobby
 from agora.v1 import agent_pb2, environment_pb2, policy_pb2, rollout_pb2 as pb
 from agora.version import PROTOCOL_VERSION
@@ -57,10 +57,18 @@ class Workshop:
         """An idle environment, or a new one, built off the event loop; ``environments.give`` it back under ``key_of``.
 
         Raises:
-            Refused: unknown game, malformed configuration, or a number of copies out of range.
+            Refused: unknown game, malformed configuration, or a number of copies out of range; or the game cannot be
+                built for a fault of its own (INTERNAL).
         """
         idle = self.environments.find(key_of(spec))
-        return await asyncio.to_thread(make, spec) if idle is None else idle
+        if idle is not None:
+            return idle
+        try:
+            return await asyncio.to_thread(make, spec)
+        except AgoraError:
+            raise
+        except Exception as error:
+            raise incident(error, "environment") from error
 
     def take_links(
         self, specs: Sequence[agent_pb2.AgentSpec], seats: Mapping[str, Sequence[str]], game: str, seed: int
@@ -110,6 +118,7 @@ class Collection:
         self._defaults = request.fallback == pb.FALLBACK_ENVIRONMENT_DEFAULT
         self._check_fallback()
         self._policies = {seat.agent: seat.policy for seat in request.seats}
+        self._broken = False
         self._links = self._take_links()
         self._log = self._open_log()
 
@@ -162,6 +171,11 @@ class Collection:
                     self.summary.blocks += 1
                     self.summary.environment_steps += trajectory.steps * len(trajectory.copies)
                     yield trajectory
+        except AgoraError:
+            raise
+        except BaseException:  # it failed in the midst of a step, or is still busy with one that nobody waits for
+            self._broken = True
+            raise
         finally:
             await played.aclose()
             if self._log is not None:
@@ -186,7 +200,10 @@ class Collection:
 
     async def _give_back(self) -> None:
         await self._workshop.give_links(self._links)
-        await self._workshop.environments.give(key_of(self._request.environment), self.environment)
+        if self._broken:
+            await self._workshop.environments.drop(self.environment)
+        else:
+            await self._workshop.environments.give(key_of(self._request.environment), self.environment)
 
     async def _play_one(self, number: int, links: Sequence[AgentLink]) -> Trajectory:
         request = self._request

@@ -23,6 +23,7 @@ from env_server.environments.base import (
     OutsourcedEnvironment,
     Step,
     Values,
+    check_rewards,
 )
 from env_server.rollout.decisions import Answer, middle
 from env_server.rollout.trajectory import NOT_AWAITED, AgentDecisions, Recorder, Trajectory
@@ -91,6 +92,7 @@ async def play_block(
     loop = asyncio.get_running_loop()
     recorder = Recorder(block.number, copies, block.outcomes_only)
     step = await loop.run_in_executor(workers, environment.reset, block.environment_seed, copies)
+    check_rewards(step, environment.agents)
     recorder.see(step)
     quick, waits = False, isinstance(environment, OutsourcedEnvironment)
     for number in itertools.count():
@@ -103,6 +105,7 @@ async def play_block(
         started = time.perf_counter()
         step = environment.step(actions) if quick else await loop.run_in_executor(workers, environment.step, actions)
         quick = not waits and time.perf_counter() - started < QUICK_SECONDS
+        check_rewards(step, environment.agents)
         recorder.decisions.append(decisions)
         recorder.see(step)
     return recorder.finish()

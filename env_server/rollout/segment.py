@@ -50,6 +50,7 @@ class SegmentEncoder:
             num_envs=len(part.copies),
             first_step=first_step,
             last=last,
+            failures=[pb.EpisodeFailure(**vars(failure)) for failure in part.failures] if last else (),
         ).SerializeToString()
         chunks: list[Chunk] = [head]
         length = len(head)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from env_server.environments.base import Array, Step, Values
+from env_server.environments.base import Array, EpisodeFailure, Step, Values
 from env_server.rollout.decisions import Answer
 from env_server.rollout.moments import Moments, joined
 
@@ -47,13 +47,14 @@ class AgentTrajectory:
 
 @dataclass
 class Trajectory:
-    """One block: global state leaves (T + 1, B, ...), info leaves (T, B, ...), and every agent's part."""
+    """One block: global state leaves (T + 1, B, ...), info leaves (T, B, ...), every agent's part, and what failed."""
 
     block: int
     copies: NDArray[np.uint32]
     state: dict[str, Moments]
     info: dict[str, Moments]
     agents: list[AgentTrajectory]
+    failures: Sequence[EpisodeFailure] = ()
 
     @property
     def steps(self) -> int:
@@ -73,7 +74,7 @@ class Trajectory:
             for agent in self.agents
         ]
         state, info = _cut(self.state, first, end, "state"), _cut(self.info, first, end, "info")
-        return Trajectory(self.block, self.copies, state, info, agents)
+        return Trajectory(self.block, self.copies, state, info, agents, self.failures)
 
 
 def _nbytes(value: Any) -> int:
@@ -149,9 +150,11 @@ class Recorder:
     outcomes_only: bool = False
     before: list[Step] = field(default_factory=list)
     decisions: list[list[AgentDecisions]] = field(default_factory=list)
+    failures: list[EpisodeFailure] = field(default_factory=list)
 
     def see(self, step: Step) -> None:
         """Add what all copies show."""
+        self.failures += step.failures
         if self.outcomes_only:
             nothing = [dict[str, Array]()] * len(step.observations)
             step = Step(nothing, {}, step.rewards, step.terminated, step.truncated, step.awaited)
@@ -165,7 +168,8 @@ class Recorder:
         )
         agents = [self._agent(i, rewards[i], terminated[i], truncated[i]) for i in range(len(self.decisions[0]))]
         state = _moments([step.state for step in self.before])
-        return Trajectory(self.block, self.copies, state, _moments([step.info for step in after]), agents)
+        info = _moments([step.info for step in after])
+        return Trajectory(self.block, self.copies, state, info, agents, self.failures)
 
     def _agent(self, i: int, reward: Array, terminated: Array, truncated: Array) -> AgentTrajectory:
         mine = [decisions[i] for decisions in self.decisions]

@@ -60,10 +60,15 @@ def describe(environment: Environment) -> pb.DescribeEnvironmentResponse:
         agents=agent_specs(environment, {}),
         state_space=to_proto(environment.state_space),
         config_json=environment.config.model_dump_json(),
-        config_schema_json=json.dumps(environment.Config.model_json_schema()),
+        config_schema_json=schema(type(environment)),
         has_payoff=isinstance(environment, PayoffEnvironment),
         facts_json=json.dumps(environment.facts),
     )
+
+
+def schema(game: type[Environment]) -> str:
+    """What a game's configuration may be, as JSON schema."""
+    return json.dumps(game.Config.model_json_schema())
 
 
 def _values(tensors: Sequence[tensor_pb2.Tensor], members: Sequence[Leaf], field: str) -> Values:

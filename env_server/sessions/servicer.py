@@ -11,11 +11,11 @@ import numpy as np
 from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused
 from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, policy_pb2
-from env_server.environments import ENVIRONMENTS, make
+from env_server.environments import ENVIRONMENTS, load, make
 from env_server.environments.base import Environment, PayoffEnvironment
 from env_server.rollout.collect import Workshop
 from env_server.sessions.connection import Connection
-from env_server.sessions.messages import describe
+from env_server.sessions.messages import describe, schema
 
 
 class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
@@ -27,9 +27,12 @@ class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
     async def DescribeEnvironment(  # named by the contract
         self, request: pb.DescribeEnvironmentRequest, context: Any
     ) -> pb.DescribeEnvironmentResponse:
-        """Names, and one game's agents and spaces."""
+        """Names, and one game's agents and spaces, or only what its configuration may be."""
         if not request.environment.name:
             return pb.DescribeEnvironmentResponse(names=sorted(ENVIRONMENTS))
+        if request.schema_only:
+            game = await asyncio.to_thread(load, request.environment.name)
+            return pb.DescribeEnvironmentResponse(config_schema_json=schema(game))
         return describe(await asyncio.to_thread(make, request.environment, 1))
 
     async def EvaluatePayoff(  # named by the contract
@@ -42,9 +45,12 @@ class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
         if environment is None:
             environment = await asyncio.to_thread(make, spec, 1)
         try:
-            return await asyncio.to_thread(_evaluate, environment, request)
-        finally:
+            response = await asyncio.to_thread(_evaluate, environment, request)
+        except Refused:
             await environments.give(key, environment)
+            raise
+        await environments.give(key, environment)
+        return response
 
     def Connect(  # named by the contract
         self, request_iterator: AsyncIterator[pb.ConnectRequest], context: Any
@@ -60,10 +66,7 @@ def _evaluate(environment: Environment, request: pb.EvaluatePayoffRequest) -> pb
     actions = from_tensor(request.actions, "actions")
     if actions.dtype != np.float64:
         raise Refused(policy_pb2.REASON_DATA_TYPE, "actions", "float64", actions.dtype.name)
-    try:
-        payoffs, gradients = environment.payoff(actions, request.gradient)
-    except ValueError as error:
-        raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, "actions", "joint actions of the game", str(error)) from error
+    payoffs, gradients = environment.payoff(actions, request.gradient)
     answer = pb.EvaluatePayoffResponse(payoffs=to_tensor(payoffs))
     if gradients is not None:
         answer.gradients.CopyFrom(to_tensor(gradients))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Gauge
 
-from agora.errors import Refused
+from agora.errors import IllegalAction, Refused, incident
 from agora.spaces import leaves, ordered
 from agora.v1 import environment_pb2, policy_pb2, seat_pb2
 from env_server.environments.base import Environment, OutsourcedEnvironment, RestartingEnvironment, Step, Values
@@ -113,7 +113,7 @@ class Session:
         step = await self._compute("reset", lambda: self.environment.reset(seed, self._copies))
         if self._played is not None:
             self._played.begin(seed)
-        self._alive = np.ones_like(step.awaited)
+        self._alive = np.ones_like(step.awaited) if step.alive is None else step.alive.copy()
         self._rewards = np.zeros_like(step.rewards)
         self._terminated, self._truncated = np.zeros_like(step.awaited), np.zeros_like(step.awaited)
         return self._enter(step)
@@ -131,7 +131,7 @@ class Session:
         step = await self._compute("reset", lambda: environment.restart(seed, self._copies, rows))
         if self._played is not None:
             self._played.begin_some(rows)
-        self._alive[rows] = True
+        self._alive[rows] = True if step.alive is None else step.alive[rows]
         self._rewards[rows], self._terminated[rows], self._truncated[rows] = 0.0, False, False
         return self._enter(step)
 
@@ -149,7 +149,7 @@ class Session:
         Raises:
             Refused: an action is wrong, the episodes are over, or a service failed (DEADLINE, UNREACHABLE: retryable).
                 Then the same step may be sent again, and the game goes on as if nothing had happened. After a fault of
-                the environment itself only ``reset`` and ``close`` are left.
+                the environment itself (INTERNAL; the log has its traceback) only ``reset`` and ``close`` are left.
         """
         async with self._lock:
             now = self._now
@@ -196,19 +196,21 @@ class Session:
     async def _compute(self, what: str, work: Callable[[], Step]) -> Step:
         """Let the environment compute; off the event loop unless it was quick the last time.
 
-        What it finds illegal has changed nothing; after any other failure, and a step that nobody waits for any more,
-        it is not given to others.
+        What it finds illegal has changed nothing. Any other failure is its own, and told as such; after one, and after
+        a step that nobody waits for any more, it is not given to others.
         """
         if self._ending is not None:
             raise Refused(policy_pb2.REASON_NOT_READY, "session", "an open session", "one that was closed")
         started = time.perf_counter()
         try:
             step = work() if self._quick else await self._elsewhere(work)
-        except (ValueError, RuntimeError) as error:
-            raise Refused(policy_pb2.REASON_OUT_OF_BOUNDS, what, f"a legal {what}", str(error)) from error
-        except BaseException:
-            self._broken, self._now = True, None
+        except IllegalAction:
             raise
+        except BaseException as error:
+            self._broken, self._now = True, None
+            if isinstance(error, Refused) or not isinstance(error, Exception):
+                raise
+            raise incident(error, what) from error
         self._quick = not self._waits and time.perf_counter() - started < QUICK_SECONDS
         return step
 
@@ -223,7 +225,14 @@ class Session:
         self._rewards += step.rewards
         self._terminated |= step.terminated
         self._truncated |= step.truncated
-        self._alive = self._alive & ~(step.terminated | step.truncated) if step.alive is None else step.alive.copy()
+        going = self._alive & ~(step.terminated | step.truncated)
+        self._alive = going if step.alive is None else step.alive.copy()
+        # No driver waits for an end that the game does not tell: whoever left has ended by the rules, and whoever is
+        # still there when nobody is awaited any more was cut off.
+        self._terminated |= going & ~self._alive
+        if not step.awaited.any():
+            self._truncated |= self._alive
+            self._alive = np.zeros_like(self._alive)
         return step
 
     def _show(self, now: Step) -> Step:

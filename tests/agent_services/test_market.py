@@ -14,6 +14,8 @@ from agora.market.choices import CANCEL, HOLD, LIMIT, MARKET, OFFSETS, SIZES, ST
 from env_server.environments.market import Market, MarketConfig
 from env_server.environments.market.config import Crowd
 
+pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
+
 COPIES = np.arange(4, dtype=np.uint32)
 EMPTY = MarketConfig(makers=1, crowd=(), worth={"volatility": 0.0})
 

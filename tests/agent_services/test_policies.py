@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from gymnasium import spaces
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
 from agent_services.policies import load
@@ -145,3 +146,95 @@ def test_settings_that_do_not_go_together_are_refused(settings, field):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(Refused, match="one of market, onnx, remote, scripted, torch, got pickle"):
         load("pickle", Source())
+
+
+GAME = Spaces(leaves(spaces.Box(-1.0, 1.0, (8,), np.float32)), leaves(spaces.Box(0.0, 1.0, (8,), np.float32)))
+CHOICE = Spaces(GAME.observation, leaves(spaces.Discrete(3)))
+
+
+def onnx_policy(*nodes, inputs=("observation",), outputs=("mean",), first="B", kinds=None, **weights):
+    """A model of nodes (operator, inputs, outputs, attributes), whose ends are (first, 8) or as ``kinds`` say."""
+    kinds = kinds or {}
+    ends = [
+        [helper.make_tensor_value_info(n, *kinds.get(n, (TensorProto.FLOAT, [first, 8]))) for n in names]
+        for names in (inputs, outputs)
+    ]
+    made = [helper.make_node(operator, ins, outs, **rest) for operator, ins, outs, rest in nodes]
+    held = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(made, "policy", *ends, held)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    return load("onnx", Source(model=proto.SerializeToString()))
+
+
+def rows_of(n):
+    return [np.random.default_rng(n).uniform(-1, 1, (n, 8)).astype(np.float32)]
+
+
+def test_a_model_for_one_row_answers_for_many():
+    seen = rows_of(37)
+    policy = onnx_policy(("Sigmoid", ["input"], ["mean"], {}), inputs=("input",), first=1)
+    assert np.allclose(decide(policy, seen, GAME).heads[0].mean, 1 / (1 + np.exp(-seen[0])), atol=1e-6)
+
+
+def test_a_batch_beyond_what_fits_is_run_in_pieces():
+    """2**17 elements a row: 128 rows at once, and each piece is filled up by itself."""
+    wide = [("Tile", ["observation", "k"], ["t"], {}), ("Reshape", ["t", "s"], ["u"], {})]
+    nodes = [*wide, ("ReduceMean", ["u", "axis"], ["mean"], {"keepdims": 0})]
+    weights = {"k": np.array([1, 2**14]), "s": np.array([-1, 2**14, 8]), "axis": np.array([1])}
+    policy, seen = onnx_policy(*nodes, **weights), rows_of(300)
+    assert np.allclose(decide(policy, seen, GAME).heads[0].mean, seen[0], atol=1e-4)
+
+
+def test_memory_of_all_pieces_comes_back():
+    kinds = {name: (TensorProto.FLOAT, ["B", 2]) for name in ("memory", "next_memory")}
+    nodes = [("Relu", ["observation"], ["mean"], {}), ("Add", ["memory", "one"], ["next_memory"], {})]
+    ends = {"inputs": ("observation", "memory"), "outputs": ("mean", "next_memory")}
+    policy = onnx_policy(*nodes, **ends, kinds=kinds, one=np.ones(1, np.float32))
+    before = np.arange(2 * 5000, dtype=np.float32).reshape(5000, 2)
+    draws = Draws(1, 0, 0, 0, np.arange(5000, dtype=np.uint32))
+    decision = policy.bind(GAME)(Batch(rows_of(5000), [None], before.view(np.uint8), draws))
+    assert np.array_equal(decision.memory.view(np.float32), before + 1)
+    assert len(decision.heads[0].mean) == 5000
+
+
+def test_an_action_that_the_model_settles_is_taken_as_it_is():
+    kinds = {"action": (TensorProto.INT64, ["B"]), "values": (TensorProto.FLOAT, ["B", 8])}
+    nodes = [
+        ("Slice", ["input", "from", "to", "axis"], ["three"], {}),
+        ("ArgMax", ["three"], ["action"], {"axis": 1, "keepdims": 0}),
+        ("Neg", ["input"], ["values"], {}),
+    ]
+    weights = {"from": np.array([0]), "to": np.array([3]), "axis": np.array([1])}
+    seen, ends = rows_of(20), {"inputs": ("input",), "outputs": ("action", "values"), "kinds": kinds}
+    head = decide(onnx_policy(*nodes, **ends, **weights), seen, CHOICE).heads[0]
+    assert np.array_equal(head.action, seen[0][:, :3].argmax(1)) and head.action.dtype == np.int64
+    weights["to"] = np.array([8])  # of eight choices, where the game has three
+    with pytest.raises(Refused, match=r"model.outputs.action: expected \[0, 2\], got [3-7]"):
+        decide(onnx_policy(*nodes, **ends, **weights), seen, CHOICE)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "ends", "words"),
+    [
+        ([("Neg", ["observation"], ["action"], {})], {}, "model.outputs.action: expected [0.0, 1.0], got -"),
+        ([("Cast", ["observation"], ["action"], {"to": 11})], {}, "model.outputs.action"),
+        ([("Cast", ["observation"], ["action"], {"to": 7})], {}, "float32 or float64 (B, 8), got tensor(int64)"),
+        ([("Relu", ["observation"], ["price"], {})], {}, "expected mean, or action, got ['price']"),
+        ([("Concat", ["observation", "observation"], ["mean"], {"axis": 1})], {}, "expected float32 (B, 8), got"),
+        (
+            [("Relu", ["left"], ["mean"], {}), ("Relu", ["right"], ["value"], {})],
+            {"inputs": ("left", "right")},
+            "model.inputs.left: expected a name out of ['observation']",
+        ),
+        ([("Slice", ["observation", "n", "m"], ["mean"], {})], {}, "model.outputs.mean: expected a row for each of 16"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told(nodes, ends, words):
+    ends = {"outputs": tuple(name for _, _, outs, _ in nodes for name in outs), **ends}
+    types = {7: TensorProto.INT64, 11: TensorProto.DOUBLE}
+    made = {outs[0]: types.get(rest.get("to"), TensorProto.FLOAT) for _, _, outs, rest in nodes}
+    kinds = {name: (kind, ["B", 16 if nodes[0][0] == "Concat" else 8]) for name, kind in made.items()}
+    with pytest.raises(Refused) as caught:
+        policy = onnx_policy(*nodes, **ends, kinds=kinds, n=np.array([0]), m=np.array([7]))
+        decide(policy, rows_of(16), GAME)
+    assert words in str(caught.value)

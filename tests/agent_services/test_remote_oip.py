@@ -118,7 +118,7 @@ def collection(environments, rivals, seat, blocks, **changes):
         seats=[seat_pb2.Seat(agent=agent, addresses=[service.address]) for agent, service in seats.items()],
         seed=5,
         num_blocks=blocks,
-        deadline_us=5_000_000,
+        deadline_us=60_000_000,
         run="oip",
         **changes,
     )
@@ -227,14 +227,13 @@ def test_a_slow_answer_is_given_up_and_holds_up_nobody(models):
         other = dial()
         await other.hello(frames.hello(policy=""))
         waiting = asyncio.create_task(stream.ask(frames.frame(frames.random_observation(11))))
-        await asyncio.sleep(0.05)
         for rows in (1, 2, 3):
             assert (await other.ask(frames.frame(frames.random_observation(rows)))).WhichOneof("kind") == "decisions"
         assert not waiting.done()
         why = (await waiting).refusal.refusal
-        assert why.reason == policy_pb2.REASON_DEADLINE and why.retryable and "1.5 s" in why.expected
+        assert why.reason == policy_pb2.REASON_DEADLINE and why.retryable and "8 s" in why.expected
 
-    welcomed(models, "prices", scene, "--parameter", "timeout=1.5")
+    welcomed(models, "prices", scene, "--parameter", "timeout=8")
 
 
 @pytest.mark.parametrize("rows", [0, 30_000])
@@ -248,7 +247,7 @@ def test_no_rows_need_no_model_and_many_go_in_pieces(models, rows):
         assert action.shape == (rows, PERIODS)
         np.testing.assert_allclose(action, linear(*observation), atol=1e-6)
 
-    welcomed(models, "prices", scene, "--parameter", "timeout=10")
+    welcomed(models, "prices", scene, "--parameter", "timeout=20")
 
 
 def test_choices_are_drawn_from_logits_and_settled_actions_are_taken_as_they_are(models):

@@ -77,3 +77,40 @@ def test_nothing_and_too_much_are_refused():
         deep = pb.Space(tuple=pb.TupleSpace(members=[deep]))
     with pytest.raises(Refused, match="levels"):
         from_proto(deep)
+
+
+def test_bytes_that_are_no_booleans_are_refused():
+    (leaf,) = leaves(spaces.Box(0, 1, (2,), np.bool_))
+    leaf.check(np.array([[True, False]]), 1, "x")
+    with pytest.raises(Refused, match="x: expected bytes 0 and 1, got 2"):
+        leaf.check(np.frombuffer(b"\x02\x00", np.bool_).reshape(1, 2), 1, "x")
+
+
+def test_bounds_of_booleans_hold():
+    (leaf,) = leaves(spaces.Box(1, 1, (1,), np.bool_))
+    with pytest.raises(Refused, match=r"expected \[True, True\], got False"):
+        leaf.check(np.array([[False]]), 1, "x")
+
+
+@pytest.mark.parametrize(("low", "high"), [(np.nan, 1.0), (0.0, np.nan), (np.inf, np.inf), (-np.inf, -np.inf)])
+def test_bounds_between_which_there_is_no_number_are_refused(low, high):
+    space = spaces.Box(0, 1, (1,), np.float64)
+    space.low, space.high = np.array([low]), np.array([high])
+    with pytest.raises(Refused, match="space: expected"):
+        leaves(space)
+
+
+def test_no_more_levels_are_written_than_are_read():
+    space: spaces.Space = spaces.Discrete(2)
+    for _ in range(MAX_DEPTH):
+        space = spaces.Tuple((space,))
+    from_proto(to_proto(space))
+    with pytest.raises(Refused, match="levels"):
+        to_proto(spaces.Tuple((space,)))
+
+
+def test_the_last_choice_may_be_the_last_number_of_int64():
+    (leaf,) = leaves(spaces.Discrete(3, start=2**63 - 3))
+    assert leaf.high == 2**63 - 1
+    with pytest.raises(Refused, match="choices within int64"):
+        leaves(spaces.Discrete(3, start=2**63 - 2))

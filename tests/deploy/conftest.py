@@ -30,7 +30,7 @@ class Launch:
         path = self.run / "metrics.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def wait_for(self, what: Callable[[], Any], seconds: float = 10.0) -> Any:
+    def wait_for(self, what: Callable[[], Any], seconds: float = 60.0) -> Any:
         deadline = time.monotonic() + seconds
         while not (found := what()):
             assert time.monotonic() < deadline, "it did not happen"
@@ -43,7 +43,7 @@ class Launch:
         self.wait_for(lambda: len(self.rows()) >= 4)
         return self.processes()
 
-    def finish(self, seconds: float = 15.0) -> tuple[int, str, str]:
+    def finish(self, seconds: float = 100.0) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=seconds)
         return self.process.returncode, out, err
 

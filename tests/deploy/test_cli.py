@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench.processes import Service
 from deploy.addresses import Addresses
 from deploy.cli import main
 
@@ -86,3 +89,25 @@ def test_describe(capsys, environment_server):
     assert [agent["id"] for agent in found["environments"][0]["agents"]] == ["station_0", "station_1"]
     assert exit_code("describe", environment_server) == 0
     assert "station_1" in capsys.readouterr().out
+
+
+def test_describe_every_game_of_a_real_server(capsys):
+    with Service("env_server", ["--game", "one_seat=bench.dm_env_rpc_game:OneSeat"]) as server:
+        assert exit_code("describe", server.address, "--json", "--timeout", "300") == 0
+        found = {game["name"]: game for game in json.loads(capsys.readouterr().out)["environments"]}
+        assert exit_code("describe", server.address, "--timeout", "300") == 0
+    assert set(found) == {"charging", "market", "matrix", "mpe", "one_seat", "pettingzoo", "scml"}
+    needs = found.pop("pettingzoo")
+    assert "environment.config.source" in needs["refused"] and needs["config_schema"]["required"] == ["source"]
+    assert all(game["agents"] and "properties" in game["config_schema"] for game in found.values())
+    out = capsys.readouterr().out
+    assert "environment pettingzoo needs settings" in out and "MODULE?KEY=VALUE" in out and "maker_0" in out
+
+
+def test_describe_says_whom_it_waited_for(capsys):
+    """A server that is frozen: it accepts calls and says nothing."""
+    with Service("env_server", []) as server:
+        os.kill(server.process.pid, signal.SIGSTOP)
+        assert exit_code("describe", server.address, "--timeout", "0.5") == 1
+        os.kill(server.process.pid, signal.SIGCONT)
+    assert f"{server.address}: nothing there within 0.5 s" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import yaml
 
 from deploy.errors import BadExperiment
 from deploy.experiment import Experiment
-from deploy.loading import load
+from deploy.loading import chosen, load
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
@@ -113,3 +113,38 @@ def test_a_file_that_is_no_text(tmp_path):
     path = tmp_path / "binary.yaml"
     path.write_bytes(b"\xff\xfe\x00")
     assert "expected YAML" in refusal(path)
+
+
+def test_flags_and_file_say_where_a_game_comes_from(written):
+    path = written("environment: {name: own, games: {own: mine:Game}, pettingzoo_modules: [sea]}")
+    environment = load(path, games=["two=other.mine:Game"], modules=["lake", "sea", "lake"]).environment
+    assert environment.games == {"own": "mine:Game", "two": "other.mine:Game"}
+    assert environment.pettingzoo_modules == ("sea", "lake")
+    flags = ["--game", "own=mine:Game", "--game", "two=other.mine:Game"]
+    assert environment.imports == [*flags, "--pettingzoo-module", "sea", "--pettingzoo-module", "lake"]
+    assert load(path, games=["own=mine:Game"]).environment.games == {"own": "mine:Game"}
+    assert chosen("own", ["a.b=1"], ["own=mine:Game"], ["sea"]).model_dump() == {
+        "name": "own", "config": {"a": {"b": 1}}, "games": {"own": "mine:Game"}, "pettingzoo_modules": ("sea",),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("games", "modules", "words"),
+    [
+        (["own"], [], "--game: (flag): expected NAME=MODULE:CLASS, got 'own'"),
+        (["own=other:Game"], [], "--game: own: expected one class, mine:Game, got other:Game"),
+        (["two=mine"], [], "environment.games.two: expected text of the form"),
+        ([], ["a/b.py"], "environment.pettingzoo_modules.0: expected text of the form"),
+    ],
+)
+def test_where_a_game_comes_from_is_checked(written, games, modules, words):
+    with pytest.raises(BadExperiment) as caught:
+        load(written("environment: {games: {own: mine:Game}}"), games=games, modules=modules)
+    assert words in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["environment: 3", "environment: {games: 3}", "environment: {pettingzoo_modules: x}"])
+def test_flags_beside_a_wrong_file(written, text):
+    with pytest.raises(BadExperiment, match="environment"):
+        load(written(text), games=["own=mine:Game"], modules=["sea"])

@@ -55,8 +55,8 @@ def test_it_keeps_a_game_running_until_it_is_told_to_stop(number):
             truncated = [env.step(env.action_space.sample())[3] for _ in range(3)]
         assert truncated == [False, False, True]
         offer.process.send_signal(number)
-        assert offer.process.wait(20) == 0
-        assert psutil.wait_procs(children, timeout=5)[1] == []
+        assert offer.process.wait(100) == 0
+        assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
 def test_it_opens_the_doors_that_are_asked_for():
@@ -105,10 +105,10 @@ def test_a_child_that_dies_is_told_and_ends_it_with_1(victim):
     with Offer(*SHORT) as offer:
         children = offer.children()
         next(child for child in children if victim in child.cmdline()).kill()
-        _, errors = offer.process.communicate(timeout=20)
+        _, errors = offer.process.communicate(timeout=100)
         assert offer.process.returncode == 1
         assert "ended with exit code -9" in errors and "listening address" in errors
-        assert psutil.wait_procs(children, timeout=5)[1] == []
+        assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
 @pytest.mark.parametrize(

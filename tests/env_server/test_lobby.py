@@ -49,12 +49,18 @@ class Joined:
         self.process.kill()
         self.process.wait()
 
-    def joined(self):
-        return self.log.read_text().count("joined the lobby")
+    def count(self, words):
+        return self.log.read_text().count(words)
 
-    def wait_joined(self, times, seconds=20.0):
+    def joined(self):
+        return self.count("joined the lobby")
+
+    def wait_joined(self, times):
+        self.wait_for("joined the lobby", times)
+
+    def wait_for(self, words, times, seconds=60.0):
         until = time.monotonic() + seconds
-        while self.joined() < times:
+        while self.count(words) < times:
             assert time.monotonic() < until and self.process.poll() is None, self.log.read_text()
             time.sleep(0.02)
 
@@ -74,7 +80,7 @@ def server(tokens):
 
 
 def request(address, rounds=4, **changes):
-    fields = {"seed": 5, "num_blocks": 2, "deadline_us": 5_000_000, **changes}
+    fields = {"seed": 5, "num_blocks": 2, "deadline_us": 60_000_000, **changes}
     game = env_pb.EnvironmentSpec(name="charging", config_json=f'{{"episode_rounds": {rounds}}}', num_envs=6)
     seats = [seat_pb2.Seat(agent=agent, addresses=[address]) for agent in AGENTS]
     return pb.CollectRequest(environment=game, seats=seats, **fields)
@@ -83,7 +89,7 @@ def request(address, rounds=4, **changes):
 def collect(server, message):
     with connect_blocking(server) as channel:
         try:
-            items = list(rollout_pb2_grpc.RolloutServiceStub(channel).Collect(message, timeout=60))
+            items = list(rollout_pb2_grpc.RolloutServiceStub(channel).Collect(message, timeout=110))
         except grpc.RpcError as error:
             raise explain(error, server) from error
     return [item.segment.SerializeToString(deterministic=True) for item in items[:-1]], items[-1].summary
@@ -104,7 +110,7 @@ class Background:
             self._outcome = error
 
     def done(self):
-        self._thread.join(60)
+        self._thread.join(110)
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return self._outcome
@@ -139,7 +145,7 @@ def test_one_process_plays_two_collections_at_once(server, tmp_path):
         assert all(other.done()[1].substituted_actions == 0 for other in both)
         same, _ = collect(server, request("lobby:twice"))
         agent.process.send_signal(signal.SIGTERM)
-        assert agent.process.wait(10) == 0
+        assert agent.process.wait(60) == 0
     assert same == alone
 
 
@@ -151,7 +157,7 @@ def test_when_one_is_killed_the_next_that_waits_takes_its_place(server, tmp_path
         with Joined(tmp_path, server, "slow"):
             playing = Background(server, message)
             first.wait_joined(3)
-            time.sleep(0.3)
+            first.wait_for("acts", first.count("acts") + 3)
             first.process.kill()
             segments, summary = playing.done()
     assert summary.reconnects >= 1
@@ -165,7 +171,6 @@ def test_nobody_left_is_a_fallback_until_another_joins(server, tmp_path):
         playing = Background(server, message)
         first.wait_joined(2)
         first.process.kill()
-        time.sleep(0.5)
         with Joined(tmp_path, server, "station", "late") as second:
             _, summary = playing.done()
             second.wait_joined(2)
@@ -183,7 +188,7 @@ def test_a_guest_stands_in_for_a_replica_that_is_down(server, tmp_path):
 
 
 def test_a_frozen_agent_costs_a_deadline_and_is_left(server, tmp_path):
-    message = request("lobby:frozen", deadline_us=500_000, fallback=pb.FALLBACK_REPEAT_LAST, retries=1)
+    message = request("lobby:frozen", deadline_us=2_000_000, fallback=pb.FALLBACK_REPEAT_LAST, retries=1)
     with Joined(tmp_path, server, "station", "frozen") as first:
         first.process.send_signal(signal.SIGSTOP)
         with Joined(tmp_path, server, "station", "frozen") as second:
@@ -199,12 +204,11 @@ def test_a_restarted_server_finds_its_agents_back(tokens, tmp_path):
     with service, Joined(tmp_path, address, "station") as agent:
         expected, _ = collect(address, request("lobby:station"))
         service.kill()
-        time.sleep(0.5)
+        agent.wait_for("again in", 1)
         before = agent.joined()
         service.start()
         agent.wait_joined(before + 1)
         assert collect(address, request("lobby:station"))[0] == expected
-        assert "again in" in agent.log.read_text()
 
 
 def test_rubbish_from_the_lobby_is_refused_in_words(server, tmp_path):
@@ -229,7 +233,7 @@ def join_raw(server, *requests):
     """The answers to what a hand-made client says, and how its call ended."""
     answers = []
     with connect_blocking(server) as channel:
-        call = lobby_pb2_grpc.LobbyServiceStub(channel).Join(iter(requests), timeout=10)
+        call = lobby_pb2_grpc.LobbyServiceStub(channel).Join(iter(requests), timeout=60)
         try:
             for answer in call:
                 answers.append(answer)  # those before an error count
@@ -293,7 +297,7 @@ def test_a_lobby_with_a_port_of_its_own_leads_nowhere_else(tokens, tmp_path):
                 assert b'agora_lobby_waiting{name="station"} 1.0' in page.read()
             assert len(collect(service.address, request("lobby:station"))[0]) == 2
         with connect_blocking(lobby) as channel, pytest.raises(grpc.RpcError) as caught:
-            list(rollout_pb2_grpc.RolloutServiceStub(channel).Collect(request("lobby:station"), timeout=5))
+            list(rollout_pb2_grpc.RolloutServiceStub(channel).Collect(request("lobby:station"), timeout=60))
         assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
         assert join_raw(service.address, joining("raw", TOKENS["raw"]))[1] == grpc.StatusCode.UNIMPLEMENTED
 

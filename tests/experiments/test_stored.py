@@ -1,11 +1,15 @@
 """What is kept of experiments, and the page that is written from it."""
 
+import json
+import re
 from contextlib import nullcontext
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from analysis.market.making import Making
+from bench.processes import ROOT
 from deploy.experiment import Experiment
 from deploy.loading import load
 from experiments import matches, running, stored, trading
@@ -55,6 +59,22 @@ def results(tmp_path, monkeypatch):
 
 def test_the_page_is_what_the_stored_results_give():
     assert PAGE.read_text() == page(), "python -m experiments results"
+
+
+def test_the_page_has_the_figures_of_the_files():
+    """Without the code that wrote it: mean over seeds and agents, and S between uniform actions and the expert."""
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| \*\*(\S+)\*\* \| ([^|]+) \| (\S+) \|", PAGE.read_text(), re.MULTILINE)
+    files = sorted((ROOT / "experiments" / "results" / "learners").glob("*.json"))
+    returns = {}
+    for path in files:
+        told = json.loads(path.read_text())
+        returns.setdefault(told["name"], []).append(np.mean(list(told["final"]["returns"].values())))
+    assert len(files) > 20 and returns.keys() == {name for name, *_ in rows}
+    for name, mean, seeds, share in rows:
+        assert float(mean) == pytest.approx(np.mean(returns[name]), abs=0.0051)
+        shown = [float(text.split(" ± ")[0]) for text in seeds.split(", ")]
+        assert shown == pytest.approx(returns[name], abs=0.0051)
+        assert float(share) == pytest.approx((np.mean(returns[name]) + 25.24) / (25.24 - 5.64), abs=0.00051)
 
 
 @pytest.mark.parametrize(("group", "name"), FILES)

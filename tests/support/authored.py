@@ -134,9 +134,13 @@ class Station(Agent):
 
 
 class SlowStation(Station):
-    """Takes its time, so that there is a middle of a game."""
+    """Takes its time, so that there is a middle of a game, and says when it acts."""
 
     seconds = 0.01
+
+    def act(self, observation, legal):
+        print("acts", flush=True)
+        return super().act(observation, legal)
 
 
 class BrokenStation(Station):

@@ -4,7 +4,7 @@ A block's language is the first word of its info string. ``sh`` blocks run line 
 background`` lines are started and go on until the page is done, and the page goes on when the address behind their
 ``--listen`` (and every other ``--*ADDRESS`` flag of the form HOST:PORT) accepts connections; so it does for addresses
 that follow ``background``. ``python`` blocks of a page run one after the other in one process each, so a block must be
-whole; ``python NAME.py`` blocks are saved under that name instead.
+whole; ``python NAME.py`` and ``yaml NAME.yaml`` blocks are saved under that name instead.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def paste(page: Path, folder: Path) -> list[str]:
                         _start(line, words[2:], folder, stack)
                     else:
                         said.append(_run(["bash", "-c", line], folder))
-            elif words[0] == "python" and words[1:]:
+            elif words[0] in ("python", "yaml") and words[1:]:
                 (folder / words[1]).write_text(text)
             elif words[0] == "python":
                 said.append(_run([sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", text], folder))

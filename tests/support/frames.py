@@ -56,7 +56,7 @@ def frame(
     temperature: float | None = None,
     step: int = 0,
     steps: Sequence[int] | None = None,
-    deadline: float = 5.0,
+    deadline: float = 60.0,
     minimum: tuple[int, int] | None = None,
     exact: tuple[int, int] | None = None,
 ) -> pb.DecisionsRequest:
@@ -106,7 +106,7 @@ class Talk:
         self._call.cancel()
 
 
-async def wait_for(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+async def wait_for(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """Return when a condition holds; fail after ``seconds``."""
     async with asyncio.timeout(seconds):
         while not await condition():

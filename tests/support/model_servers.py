@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import grpc
-import pytest
 
 from agent_services.policies.remote.server import ModelServer
 from agora.errors import Refused
-from bench.processes import ROOT, free_address
+from bench.processes import free_address
+from tests.support import tools
 
-MLSERVER = ROOT / ".peers" / "mlserver" / "bin" / "mlserver"
 START_SECONDS = 60.0
 Tensor = tuple[str, str, Sequence[int]]
 
 
 def needs_mlserver() -> None:
     """Skip, aloud, where MLServer is not installed."""
-    if not MLSERVER.exists():
-        pytest.skip("no .peers/mlserver: make peers PEERS=mlserver", allow_module_level=True)
+    tools.require("MLServer")
 
 
 def add_model(
@@ -60,7 +58,7 @@ class MLServer:
         environment = {**os.environ, "PYTHONPATH": str(self._folder), "OMP_NUM_THREADS": "1"}
         with open(self._folder / "log", "ab") as log:
             self._process = subprocess.Popen(
-                [str(MLSERVER), "start", "."], cwd=self._folder, env=environment, stdout=log, stderr=log
+                [str(tools.MLSERVER), "start", "."], cwd=self._folder, env=environment, stdout=log, stderr=log
             )
         until = time.monotonic() + START_SECONDS
         while not self._is_ready():

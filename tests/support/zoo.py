@@ -1,5 +1,6 @@
 """Small PettingZoo environments: agents that come and go, spaces of every kind, and every way to fail."""
 
+import multiprocessing
 import os
 import time
 
@@ -203,3 +204,84 @@ class Crash(Meadow):
 
     def __init__(self):
         os._exit(7)
+
+
+class Walkout(AECEnv):
+    """``first`` and ``second`` take turns and earn 1 for each; after ``turns`` of them they leave, as ``how`` says.
+
+    silent: all at once, without a word; early: ``first`` does so one turn earlier; flagged: with the flags of a cut, as
+    they are set.
+    """
+
+    def __init__(self, how="silent", turns=5):
+        self.metadata, self.possible_agents = {"name": "walkout_v0"}, ["first", "second"]
+        self.how, self.turns = how, turns
+
+    def observation_space(self, agent):
+        return spaces.Box(0.0, 99.0, (1,), np.float32)
+
+    def action_space(self, agent):
+        return spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        self.agents, self.turn = self.possible_agents[:], 0
+        self.rewards, self._cumulative_rewards = dict.fromkeys(self.agents, 0), dict.fromkeys(self.agents, 0)
+        self.terminations, self.truncations = dict.fromkeys(self.agents, False), dict.fromkeys(self.agents, False)
+        self.infos = {agent: {} for agent in self.agents}
+        self.agent_selection = self.agents[0]
+
+    def observe(self, agent):
+        return np.array([self.turn], np.float32)
+
+    def step(self, action):
+        acting, self.turn = self.agent_selection, self.turn + 1
+        self.rewards = {agent: float(agent == acting) for agent in self.possible_agents}
+        self.agent_selection = "second" if acting == "first" else "first"
+        if self.how == "early" and self.turn == self.turns - 1:
+            self.agents, self.agent_selection = ["second"], "second"
+        if self.turn == self.turns:
+            if self.how == "flagged":
+                self.truncations = dict.fromkeys(self.agents, True)
+            self.agents = []
+
+
+class Vanishing(ParallelEnv):
+    """Both earn 1 a step, and are gone after the third without a word."""
+
+    def __init__(self):
+        self.metadata, self.possible_agents = {"name": "vanishing_v0"}, ["first", "second"]
+
+    def observation_space(self, agent):
+        return spaces.Box(0.0, 99.0, (1,), np.float32)
+
+    def action_space(self, agent):
+        return spaces.Discrete(2)
+
+    def _see(self):
+        return {agent: np.array([self.turn], np.float32) for agent in self.agents}
+
+    def reset(self, seed=None, options=None):
+        self.agents, self.turn = self.possible_agents[:], 0
+        return self._see(), {agent: {} for agent in self.agents}
+
+    def step(self, actions):
+        self.turn += 1
+        seen, agents = self._see(), self.agents
+        self.agents = [] if self.turn == 3 else agents
+        flags = dict.fromkeys(agents, False)
+        return seen, dict.fromkeys(agents, 1.0), flags, dict(flags), {agent: {} for agent in agents}
+
+
+class Parent(Meadow):
+    """Starts a process of its own in every reset, which sleeps; ``pids`` is a file to which their ids are added."""
+
+    def __init__(self, pids, method="fork", daemon=False):
+        super().__init__()
+        self.pids, self.context, self.daemon = pids, multiprocessing.get_context(method), daemon
+
+    def reset(self, seed=None, options=None):
+        child = self.context.Process(target=time.sleep, args=(3600,), daemon=self.daemon)
+        child.start()
+        with open(self.pids, "a") as file:
+            file.write(f"{child.pid}\n")
+        return super().reset(seed, options)

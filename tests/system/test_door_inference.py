@@ -4,7 +4,8 @@ import os
 
 from bench.processes import ROOT
 from tests.support.docs import paste
-from tests.support.model_servers import MLSERVER, needs_mlserver
+from tests.support.model_servers import needs_mlserver
+from tests.support.tools import MLSERVER
 
 needs_mlserver()
 

@@ -1,12 +1,10 @@
 """The page about OpenEnv, pasted."""
 
-import pytest
-
 from bench.processes import ROOT
 from tests.support.docs import blocks, paste
+from tests.support.tools import OPENENV, needs
 
 PAGE = ROOT / "docs" / "doors" / "openenv.md"
-PEER = ROOT / ".peers" / "openenv" / "bin" / "python"
 
 
 def test_the_page_about_openenv_works_as_it_stands(tmp_path):
@@ -16,14 +14,14 @@ def test_the_page_about_openenv_works_as_it_stands(tmp_path):
     assert "in 5 rounds\nFalse OUT_OF_BOUNDS: action: expected [0.0, 1.0], got 2.0" in episode
 
 
-@pytest.mark.skipif(not PEER.exists(), reason="make peers PEERS=openenv")
+@needs("OpenEnv")
 def test_what_the_page_shows_of_others_software_works_too(tmp_path):
     page = tmp_path / "page.md"
     (serving,) = [text for info, text in blocks(PAGE) if info == "sh background"]
     theirs = [text for info, text in blocks(PAGE) if info == "py"]
     for n, text in enumerate(theirs):
         (tmp_path / f"{n}.py").write_text(text)
-    run = "".join(f"{PEER} {n}.py\n" for n in range(len(theirs)))
+    run = "".join(f"{OPENENV / 'python'} {n}.py\n" for n in range(len(theirs)))
     page.write_text(f"```sh background\n{serving}```\n```sh\n{run}```\n")
     client, tools = paste(page, tmp_path)
     assert "in 5 rounds" in client

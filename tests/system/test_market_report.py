@@ -10,7 +10,8 @@ import yaml
 from playwright.sync_api import sync_playwright
 
 from bench.processes import ROOT
-from tests.trainer.report.test_page import CHROMIUM, FLAGS, figures
+from tests.support.tools import CHROMIUM, needs
+from tests.trainer.report.test_page import FLAGS, figures
 
 pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
 
@@ -60,7 +61,7 @@ def test_the_page_draws_what_the_log_says(folder, rows):
         assert inventories[agent]["y"] == inventory[:, agent].tolist()
 
 
-@pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"no browser at {CHROMIUM}")
+@needs("Chromium")
 def test_a_browser_draws_it_offline(folder, rows):
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as browser:
         page = browser.new_context(offline=True).new_page()

@@ -15,8 +15,9 @@ from agora.codec import from_tensor
 from agora.v1 import environment_pb2, rollout_pb2, rollout_pb2_grpc, seat_pb2
 from bench.processes import ROOT, Service, free_address, wait_healthy
 from tests.support.docs import paste
+from tests.support.tools import needs
 
-pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="node and npm are not installed")
+pytestmark = needs("Node")
 EXAMPLE = "examples/agents/node"
 
 

@@ -44,7 +44,11 @@ def make_learner(algorithm: str, overrides: dict[str, Any], spec: GameSpec, seed
     chosen = ALGORITHMS[algorithm]
     reason = chosen.misfit(game)
     if reason is not None:
-        fitting = ", ".join(name for name, other in ALGORITHMS.items() if other.misfit(game) is None) or "none"
-        raise ValueError(f"{algorithm} cannot learn {spec.name}: {reason}; learners that fit: {fitting}")
+        raise ValueError(f"{algorithm} cannot learn {spec.name}: {reason}; learners that fit: {fitting(game)}")
     config = chosen.Config(**overrides)
     return chosen(config, game, seed)  # type: ignore[call-arg]  # a protocol says nothing of construction
+
+
+def fitting(game: Game) -> str:
+    """Names of the learners that can learn a game, in words."""
+    return ", ".join(name for name, learner in ALGORITHMS.items() if learner.misfit(game) is None) or "none"

@@ -135,9 +135,8 @@ class Gaussians:
         """See ``distribution``."""
         self._low, self._high = (torch.from_numpy(bound)[:, None] for bound in (game.low, game.high))
         self._bounded = game.bounded
-        width = self._high - self._low if game.bounded else torch.ones_like(self._low)
-        self._counts = torch.from_numpy(game.real)[:, None] & (width > 0)
-        self._width = torch.where(self._counts, width, 1.0)
+        self._counts = torch.from_numpy(game.real)[:, None] & (self._high > self._low)
+        self._width = torch.where(self._counts & game.bounded, self._high - self._low, 1.0)
         self._sizes, self._members = game.action_widths, torch.tensor(members)
         self._spread = torch.full((max(members) + 1, 1, game.action_width), math.log(std), requires_grad=True)
         self.parameters = [self._spread]

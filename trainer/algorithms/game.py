@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from agora.agents.policy import choices_of, is_bounded, output_width
 from agora.spaces import Leaf, leaves
-from trainer.spec import GameSpec
+from trainer.spec import UNBOUNDED, GameSpec
 
 Floats = NDArray[np.float32]
 Leaves = Mapping[str, NDArray[Any]]
+MOST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Game:
     @property
     def bounded(self) -> bool:
         """Whether all boxes have finite bounds."""
-        return all(is_bounded(leaf) for leaf in self.action)
+        return bool(all(map(is_bounded, self.action)) and (np.abs([self.low, self.high]) < UNBOUNDED).all())
 
     @property
     def low(self) -> Floats:
@@ -122,7 +123,10 @@ class Game:
     def _padded(self, rows: Sequence[NDArray[Any]]) -> Floats:
         values = np.zeros((self.size, self.action_width), np.float32)
         for i, (row, leaf) in enumerate(zip(rows, self.action, strict=True)):
-            values[i, : self.action_widths[i]] = row if not row.ndim else np.broadcast_to(row, leaf.shape).ravel()
+            within = np.clip(
+                np.asarray(row, np.float64), -MOST, MOST
+            )  # a double's open bound is none of float32's numbers
+            values[i, : self.action_widths[i]] = np.broadcast_to(within, leaf.shape).ravel() if row.ndim else within
         return values
 
 
@@ -133,6 +137,7 @@ def width_of(members: Sequence[Leaf]) -> int:
 
 def _single(agent: str, space: Any) -> Leaf:
     found = leaves(space)
-    if len(found) != 1:
+    # A Dict or Tuple of one member is one leaf too, but its heads have names that no exported policy answers to.
+    if len(found) != 1 or found[0].path:
         raise ValueError(f"action space of {agent}: expected a single Box or choices, got {space}")
     return found[0]

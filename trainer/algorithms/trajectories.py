@@ -66,9 +66,13 @@ class Trajectories:
             if values.shape != shape:
                 raise ValueError(f"experience.{name}: expected {list(shape)}, got {list(values.shape)}")
             if not np.isfinite(values).all():
-                raise ValueError(f"experience.{name}: expected finite numbers, got NaN or infinity")
+                where = np.argwhere(~np.isfinite(values))[0]
+                whose = f" for {game.agents[where[2]]}" if name != "state" else ""
+                got = f"{values[tuple(where)]}{whose} in step {where[0]} of copy {where[1]}"
+                raise ValueError(f"experience.{name}: expected finite numbers that float32 can hold, got {got}")
 
     @classmethod
+    @np.errstate(over="ignore")  # ``check`` names what float32 cannot hold
     def of(cls, segment: Segment, game: Game) -> Trajectories:
         """Take a segment apart."""
         parts = segment.agents

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Sequence
 from typing import TypeVar
@@ -14,6 +15,8 @@ import grpc.aio
 from agora.channels import connect
 from agora.errors import explain
 from agora.v1 import policy_registry_pb2 as pb, policy_registry_pb2_grpc
+
+log = logging.getLogger(__name__)
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -71,9 +74,10 @@ class RegistryClient:
         until, backoff = time.monotonic() + self._patience, 0.1
         while True:
             try:
-                return await method(request, timeout=CALL_SECONDS)
+                return await method(request, timeout=min(CALL_SECONDS, max(until - time.monotonic(), 0.1)))
             except grpc.aio.AioRpcError as error:
                 if error.code() not in _RETRIED or time.monotonic() + backoff > until:
                     raise explain(error, self._address) from error
+                log.warning("trying again for %.0f s: %s", until - time.monotonic(), explain(error, self._address))
             await asyncio.sleep(backoff)
             backoff = min(2.0 * backoff, 1.0)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from agora.errors import Refused
 from agora.interceptors import Context
+from agora.names import check_policy_id
 from agora.v1 import policy_pb2, policy_registry_pb2 as pb, policy_registry_pb2_grpc
-from trainer.registry.store import Key, Store, check_policy_id, key_of
+from trainer.registry.store import Key, Store, key_of
 
 CHUNK_BYTES = 1024 * 1024
 MAX_REPORTS = 4_096

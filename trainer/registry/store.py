@@ -15,13 +15,13 @@ from google.protobuf import json_format
 
 from agora.errors import Refused
 from agora.files import replacing, sync_folder
+from agora.names import check_policy_id
 from agora.spaces import from_proto, leaves
 from agora.v1 import policy_pb2, policy_registry_pb2 as pb
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 32 * 1024 * 1024
-_POLICY_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _FILE = re.compile(r"(\d+)-(\d+)\.json")
 
 Version = tuple[int, int]
@@ -31,17 +31,6 @@ Key = tuple[str, Version]
 def key_of(policy_id: str, version: policy_pb2.PolicyVersion) -> Key:
     """What a version is found by."""
     return policy_id, (version.epoch, version.step)
-
-
-def check_policy_id(policy_id: str, field: str = "policy_id") -> None:
-    """Refuse an id that cannot be a folder's name.
-
-    Raises:
-        Refused: characters other than letters, digits, '.', '_' and '-', or more than 128, or only dots.
-    """
-    if not _POLICY_ID.fullmatch(policy_id) or not policy_id.strip("."):
-        expected = "1 to 128 letters, digits, '.', '_' and '-'"
-        raise Refused(policy_pb2.REASON_UNKNOWN_POLICY, field, expected, repr(policy_id[:200]))
 
 
 class Store:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agora.errors import told
 from trainer.report.page import write_report
 
 
@@ -14,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report and print where it is.
 
     Returns:
-        The exit status: 0, or 2 where there is no run to report.
+        The exit status: 0, 1 where the page cannot be written, or 2 where there is no run to report.
     """
     parser = argparse.ArgumentParser(prog="python -m trainer.report", description="Write the report of a run.")
     parser.add_argument("run_directory", type=Path, help="the run's folder, for example runs/melbourne")
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (FileNotFoundError, NotADirectoryError) as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, or a folder that may not be written
+        print(told(error), file=sys.stderr)
+        return 1
     print(path)
     return 0
 

@@ -47,6 +47,9 @@ class Round(_Row):
     stale: int = 0
     updates: int = 0
     learner_cpu_seconds: Number = math.nan
+    failed_episodes: int = 0
+    played_episodes: int = 0
+    first_failure: str = ""
 
 
 class Evaluation(_Row):
@@ -60,6 +63,8 @@ class Evaluation(_Row):
     standard_errors: dict[str, Number] = {}
     mean: Number = math.nan
     standard_error: Number = math.nan
+    failed_episodes: int = 0
+    first_failure: str = ""
 
 
 class Check(_Row):

@@ -66,7 +66,10 @@ def sentence(run: Run) -> str:
     if not run.metrics.evaluations:
         return "No evaluation was made."
     last = run.metrics.evaluations[-1]
-    return f"Mean return {mean(last)} over {last.episodes:,} episodes at the last evaluation."
+    told = f"Mean return {mean(last)} over {last.episodes:,} episodes at the last evaluation."
+    if last.failed_episodes:
+        told += f" The environment failed in {last.failed_episodes:,} more: {last.first_failure}."
+    return told
 
 
 def mean(evaluation: Evaluation) -> str:
@@ -97,12 +100,21 @@ def agent_table(run: Run) -> Table:
 
 def evaluation_table(run: Run) -> Table:
     """Every evaluation."""
-    headers = ["Round", "Joint actions", "Episodes", "Mean", "Standard error", *(run.titles[a] for a in run.agents)]
+    headers = [
+        "Round",
+        "Joint actions",
+        "Episodes",
+        "Failed",
+        "Mean",
+        "Standard error",
+        *(run.titles[a] for a in run.agents),
+    ]
     rows = [
         [
             f"{e.round:,}",
             f"{e.environment_steps:,}",
             f"{e.episodes:,}",
+            f"{e.failed_episodes:,}",
             number(e.mean, 5),
             number(e.standard_error, 3),
             *(number(e.returns.get(agent, math.nan), 5) for agent in run.agents),

@@ -7,10 +7,11 @@ import math
 import platform
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 
+from agora.failures import Failures
 from trainer.report import returns
 from trainer.report.data import Run
 from trainer.report.figures import Table, number, percent
@@ -37,7 +38,16 @@ class Tile:
 
 
 def headline(run: Run) -> Headline:
-    """Did it converge, and what does that mean?"""
+    """Did it converge, and what does that mean? Episodes that failed are told, with the first cause."""
+    found = _outcome(run)
+    last = run.metrics.rounds[-1] if run.metrics.rounds else None
+    if last is None or not last.failed_episodes:
+        return found
+    failures = Failures(last.played_episodes, last.failed_episodes, last.first_failure)
+    return replace(found, sentence=f"{found.sentence} In training, {failures}.")
+
+
+def _outcome(run: Run) -> Headline:
     end, checks = run.metrics.end, run.metrics.checks
     if end is None:
         tone, status = "bad", "Unfinished: the run was stopped before its end"

@@ -15,6 +15,7 @@ CriticState = Callable[[Leaves, Sequence[Leaves]], Floats]
 """What critics see beside actions, float32 (K, 1 or N, S), of state leaves and all agents' observation leaves."""
 
 
+@np.errstate(over="ignore")  # the replay names what float32 cannot hold
 def transitions(
     segment: Segment, layout: Layout, critic_state: CriticState, rival_weight: float, ahead: bool
 ) -> Transitions:

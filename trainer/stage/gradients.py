@@ -76,7 +76,7 @@ class Gradients:
         The others' gradients are zero, with which Adam's first steps do nothing.
         """
         minds = self._minds
-        goal = ((actions - minds.low) / minds.width).unsqueeze(1)
+        goal = ((actions - minds.low) / minds.room).unsqueeze(1)
         mask = wanted.float()[:, None, None]
         adam = Adam(minds.actor.parameters)
         for seen in places:

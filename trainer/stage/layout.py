@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agora.agents.policy import is_bounded
 from agora.spaces import Leaf, leaves
-from trainer.spec import GameSpec
+from trainer.spec import UNBOUNDED, GameSpec
 
 Floats = NDArray[np.float32]
 Leaves = Mapping[str, NDArray[Any]]
-UNBOUNDED = 1e30
-"""Bounds this far out are as good as none: spaces without bounds carry the largest float32."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,11 @@ class Layout:
             if seen != observed or done != acted:
                 raise ValueError(f"{agent}: expected the spaces of {spec.agents[0]}, got {seen} and {done}")
         (action, *others) = leaves(acted)
-        low, high = (np.broadcast_to(b, action.shape).astype(np.float32).ravel() for b in (action.low, action.high))
-        if others or action.choices or not (np.abs([low, high]) < UNBOUNDED).all():
+        plain = not (others or action.path or action.choices) and action.dtype.kind == "f"
+        bounds = np.array([np.broadcast_to(bound, action.shape).ravel() for bound in (action.low, action.high)])
+        if not plain or not (is_bounded(action) and (np.abs(bounds) < UNBOUNDED).all()):
             raise ValueError(f"action space: expected one Box with finite bounds, got {acted}")
+        low, high = bounds.astype(np.float32)
         return cls(len(spec.agents), leaves(observed), leaves(spec.state_space), action, low, high)
 
     @property

@@ -85,10 +85,11 @@ class Training(Run):
         explore = Explore(noise, unilateral=config.unilateral_exploration)
         segments = await self._collect(self.settings.blocks_per_round, self.settings.num_envs, explore)
         steps = sum(segment.steps for segment in segments)
-        losses = await asyncio.to_thread(self._learn, segments, steps)
+        losses = await self.learned(self._learn, segments, steps)
         progress = self.progress
         progress.round += 1
         progress.environment_steps += steps
+        self.count(segments)
         progress.noise_experience += steps
         acted = self.acted(segments, self.spec.agents)
         row = {
@@ -99,6 +100,7 @@ class Training(Run):
             "versions": {agent: list(version) for agent, version in acted.items()},
             "noise": noise,
             "losses": losses,
+            **self.failures,
         }
         self.track("round", row)
 
@@ -154,5 +156,6 @@ class Training(Run):
             self.progress.noise_experience = 0
 
     def _end(self, reason: str) -> str:
+        self.judge_failures()
         self.track("end", {"reason": reason, "round": self.progress.round, "seconds": self.progress.seconds})
         return reason

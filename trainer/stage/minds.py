@@ -36,6 +36,8 @@ class Minds:
     Attributes:
         actor, critic: being trained.
         averaged, target: following them (Polyak averages).
+        low, width: of the action's bounds.
+        room: the same as ``width``, but 1 where bounds are equal: what an action is divided by.
         rewards, observations, states: scales of rewards, observations and what critics see beside actions.
     """
 
@@ -52,9 +54,10 @@ class Minds:
         self._view, self._n, self._leak = view, n, config.leak
         self.low, high = torch.from_numpy(layout.low), torch.from_numpy(layout.high)
         self.width = high - self.low
+        self.room = torch.where(self.width > 0.0, self.width, 1.0)
         self._own = torch.eye(n, dtype=torch.bool)[:, None, :, None]
         self._action_bound = config.action_scale
-        self._action_factor = 2.0 * config.action_scale / self.width
+        self._action_factor = 2.0 * config.action_scale / self.room
 
     def fix_scales(self, replay: Replay, config: DdpgConfig) -> None:
         """Find the scales from the experience so far; centring rewards is harmless only where nothing follows."""

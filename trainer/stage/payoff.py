@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import grpc
@@ -13,6 +14,8 @@ from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused, Unavailable, explain
 from agora.v1 import environment_pb2 as pb, environment_pb2_grpc
 from trainer.spec import GameSpec
+
+log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.2
 
@@ -56,12 +59,13 @@ class RemotePayoff:
             attempt += 1
             try:
                 stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[number])
-                return stub.EvaluatePayoff(request, timeout=self._patience)
+                return stub.EvaluatePayoff(request, timeout=max(give_up - time.monotonic(), 0.1))
             except grpc.RpcError as error:
                 failure = explain(error, self._servers[number])
                 transient = isinstance(failure, Unavailable) or (isinstance(failure, Refused) and failure.retryable)
                 if not transient or time.monotonic() > give_up:
                     raise failure from error
+                log.warning("trying again for %.0f s: %s", give_up - time.monotonic(), failure)
                 time.sleep(RETRY_SECONDS)
 
     def close(self) -> None:

@@ -71,9 +71,11 @@ class Replay:
         for name in NAMES:
             values: Floats = getattr(batch, name)
             ring = self._ring(name, values)
-            if values.shape != (len(batch), *ring.shape[1:]) or not np.isfinite(values).all():
+            wrong = values[~np.isfinite(values)]
+            if values.shape != (len(batch), *ring.shape[1:]) or len(wrong):
                 expected = f"finite float32 {[len(batch), *ring.shape[1:]]}"
-                raise ValueError(f"transitions.{name}: expected {expected}, got {list(values.shape)}")
+                got = f"{list(values.shape)}{f' with {wrong[0]}' if len(wrong) else ''}"
+                raise ValueError(f"transitions.{name}: expected {expected}, got {got}")
             ring[places[keep]] = values[keep]
         self.added += len(batch)
 

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from agora.errors import IllegalAction
 from agora.randomness import normal_rows, uniform_rows
 from env_server.environments.base import EnvironmentConfig, Step, Values, check_reset
 from env_server.environments.charging import flows as kernel
@@ -98,7 +99,7 @@ class Charging:
         """Play one round of prices (see ``Environment.step``).
 
         Raises:
-            ValueError: an action is malformed or out of bounds.
+            IllegalAction: an action is malformed or out of bounds.
             RuntimeError: the episodes are over, or never began.
         """
         if self._round >= self.config.episode_rounds:
@@ -111,9 +112,8 @@ class Charging:
         """Profits in money per day at joint actions, and their own-action gradients (see ``PayoffEnvironment``)."""
         shape = (self.num_stations, self.num_periods)
         if actions.ndim != 3 or actions.shape[1:] != shape or actions.dtype != np.float64:
-            raise ValueError(
-                f"actions: expected float64 (M, {shape[0]}, {shape[1]}), got {actions.dtype} {actions.shape}"
-            )
+            got = f"{actions.dtype} {actions.shape}"
+            raise IllegalAction("actions", f"float64 (M, {shape[0]}, {shape[1]})", got)
         if not ((actions >= 0.0) & (actions <= 1.0)).all():
             raise _out_of_bounds(self.agents, actions)
         _, profits, slopes = kernel.solve(self.game, self.prices(actions), self.game.demand, gradient)
@@ -126,16 +126,16 @@ class Charging:
         return np.ascontiguousarray(low + (high - low) * actions.astype(np.float64))
 
     def _validated(self, actions: Sequence[Values]) -> NDArray[np.float32]:
-        """All actions as float32 (B, N, T), or a ValueError that names what is wrong."""
+        """All actions as float32 (B, N, T), or an IllegalAction that names what is wrong."""
         if len(actions) != self.num_stations:
-            raise ValueError(f"actions: expected one for each of {self.num_stations} agents, got {len(actions)}")
+            raise IllegalAction("actions", f"one for each of {self.num_stations} agents", str(len(actions)))
         shape = (self.num_envs, self.num_periods)
         for agent, leaves in zip(self.agents, actions, strict=True):
             if set(leaves) != {""}:
-                raise ValueError(f"{agent}: action: expected the one leaf '', got {sorted(leaves)}")
+                raise IllegalAction(f"{agent}: action", "the one leaf ''", str(sorted(leaves)))
             value = leaves[""]
             if value.shape != shape or value.dtype != np.float32:
-                raise ValueError(f"{agent}: action: expected float32 {shape}, got {value.dtype} {value.shape}")
+                raise IllegalAction(f"{agent}: action", f"float32 {shape}", f"{value.dtype} {value.shape}")
         played = np.stack([leaves[""] for leaves in actions], axis=1)
         if not ((played >= 0.0) & (played <= 1.0)).all():
             raise _out_of_bounds(self.agents, played)
@@ -191,8 +191,8 @@ def _box(high: NDArray[np.float32]) -> spaces.Box:
     return spaces.Box(np.zeros_like(high), high, dtype=np.float32)
 
 
-def _out_of_bounds(agents: Sequence[str], actions: NDArray[Any]) -> ValueError:
+def _out_of_bounds(agents: Sequence[str], actions: NDArray[Any]) -> IllegalAction:
     """The error for the first entry of (B, N, T) that is not within [0, 1]."""
     copy, agent, period = np.argwhere(~((actions >= 0.0) & (actions <= 1.0)))[0]
     value = actions[copy, agent, period]
-    return ValueError(f"{agents[agent]}: action[{period}] of copy {copy}: expected within [0, 1], got {value}")
+    return IllegalAction(f"{agents[agent]}: action[{period}] of copy {copy}", "within [0, 1]", str(value))

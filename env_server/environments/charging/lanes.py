@@ -19,6 +19,8 @@ from numba import njit, types
 from numba.extending import intrinsic, models as _models, overload, register_model
 from numpy.typing import NDArray
 
+from agora.compiling import cached
+
 Floats = NDArray[np.float64]
 Lanes = Any
 """The type of a vector, as far as a type checker may know."""
@@ -31,22 +33,18 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def compiled(function: F) -> F:
     """Compiled by numba, without the interpreter's lock."""
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function))
+    return cached(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
 
 
 def inlined(function: F) -> F:
     """As ``compiled``, and always merged into its callers: passing a block's arrays costs more than small functions."""
-    return cast(
-        F,
-        njit(
-            cache=True,
-            nogil=True,
-            error_model="numpy",
-            forceinline=True,
-            no_cpython_wrapper=True,
-            no_cfunc_wrapper=True,
-        )(function),
-    )
+    return cached(
+        nogil=True,
+        error_model="numpy",
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
 
 
 def written_out(function: F) -> F:

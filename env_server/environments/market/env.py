@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from agora.errors import IllegalAction
 from agora.market.choices import MAKER_CHOICES, TRADER_CHOICES
 from agora.randomness import generator
 from env_server.environments.base import EnvironmentConfig, Step, Values, check_reset
@@ -92,7 +93,7 @@ class Market:
         """Let everybody act (see ``Environment.step``).
 
         Raises:
-            ValueError: an action is malformed or no choice of its agent.
+            IllegalAction: an action is malformed or no choice of its agent.
             RuntimeError: the episodes are over, or never began.
         """
         if self._step >= self.config.steps:
@@ -106,12 +107,12 @@ class Market:
     def _take_in(self, actions: Sequence[Values]) -> None:
         """Take actions in, or raise what ``step`` says."""
         if len(actions) != len(self.agents):
-            raise ValueError(f"actions: expected one for each of {len(self.agents)} agents, got {len(actions)}")
+            raise IllegalAction("actions", f"one for each of {len(self.agents)} agents", str(len(actions)))
         for index, (place, values) in enumerate(zip(self._places, actions, strict=True)):
             value = values.get("")
             if value is None or value.shape != place.shape or value.dtype != WHOLE:
                 got = sorted(values) if value is None else f"{value.dtype} {value.shape}"
-                raise ValueError(f"{self.agents[index]}: action: expected int64 {place.shape}, got {got}")
+                raise IllegalAction(f"{self.agents[index]}: action", f"int64 {place.shape}", str(got))
             place[:] = value
         outside = self._asked.view(np.uint64) >= self._limits  # Seen so, what is below 0 is large.
         if outside.any():
@@ -125,7 +126,7 @@ class Market:
         index, copy, place = np.argwhere(outside.transpose(1, 0, 2))[0].tolist()
         field = "action" if self.config.flat else f"action[{place}]"
         expected, got = f"0 to {self._limits[index, place] - 1}", self._asked[copy, index, place]
-        raise ValueError(f"{self.agents[index]}: {field} of copy {copy}: expected {expected}, got {got}")
+        raise IllegalAction(f"{self.agents[index]}: {field} of copy {copy}", expected, str(got))
 
     def _show(self, rewards: NDArray[np.float64], shown: Shown) -> Step:
         """What all copies show now."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 import agora.market
+from agora.compiling import cached
 from agora.sources import digest
 from env_server.environments.market import step, views
 from env_server.environments.market.book.queues import OPTIONS
@@ -36,20 +36,20 @@ class Compiled(NamedTuple):
 def compiled(sources: str = SOURCES) -> Compiled:
     """The market, ready to be called with arrays."""
 
-    @njit(cache=True, **OPTIONS)
+    @cached(**OPTIONS)
     def advance(markets: NDArray[Any], actions: NDArray[np.int64], rewards: NDArray[np.float64]) -> None:
         sources  # noqa: B018
         for index in range(len(markets)):
             step.advance(markets[index], actions[index], rewards[index])
 
-    @njit(cache=True, **OPTIONS)
+    @cached(**OPTIONS)
     def show(markets: NDArray[Any], to: Shown) -> None:
         sources  # noqa: B018
         front, found = np.zeros((2, 2, max(to.depth.shape[2], LOGGED_LEVELS)), np.int64), np.zeros(2, np.int64)
         for index in range(len(markets)):
             views.show(markets[index], index, to, front, found)
 
-    @njit(cache=True, **OPTIONS)
+    @cached(**OPTIONS)
     def play(markets: NDArray[Any], actions: NDArray[np.int64], rewards: NDArray[np.float64], to: Shown) -> None:
         sources  # noqa: B018
         front, found = np.zeros((2, 2, max(to.depth.shape[2], LOGGED_LEVELS)), np.int64), np.zeros(2, np.int64)

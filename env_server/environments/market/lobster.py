@@ -8,17 +8,17 @@ sells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from agora.market.messages import MESSAGE, Kind
+from agora.compiling import cached
+from agora.market.messages import MAX_SIZE, MESSAGE, Kind, Reason
 from env_server.environments.market.book.books import Books, compiled
 from env_server.environments.market.book.records import RESULT, Lane, Phase
 from env_server.environments.market.book.rules import Rules
@@ -143,7 +143,7 @@ def depth_of(events: NDArray[Any], levels: int, rules: Rules, tick: int = TICK) 
     return depth
 
 
-@njit(cache=True)
+@cached()
 def _accumulate(events: Any, totals: Integers, below: int, tick: int, depth: Integers) -> None:
     """Keep totals (2, prices) by event, and write the best levels after each."""
     best = np.array([0, totals.shape[1] - 1])
@@ -170,49 +170,69 @@ def _accumulate(events: Any, totals: Integers, below: int, tick: int, depth: Int
 class Replay:
     """Messages from a file, played through a book in which others may act too.
 
-    Orders that rest before the first message have no ids: they are one order per price, and what happens to an unknown
-    id happens to the one at its price. Executions come in as orders of the other side, so that they trade with whoever
-    is first by then. Hidden executions and crosses change nothing: an uncross is the book's own.
+    A file's messages are only those of the levels that its books have. So ``play`` also takes the book after each
+    message, and what it shows at prices that the book before did not reach comes into view: lots that are missing there
+    rest, and lots that are gone are taken away. What was in view before changes by messages alone, so that what others
+    did to it stays done. After crosses and halts all that is in view counts as coming into view. Without books, orders
+    outside the levels are missed.
+
+    Of orders that came into view nobody knows the ids: what happens to an id that may be one of them happens to the
+    first of them at its price. Executions come in as orders of the other side, so that they trade with whoever is first
+    by then; while trading is halted they only take away the order that they name. Hidden executions change nothing. A
+    cross ends an auction with the book's own uncross.
 
     Attributes:
         books: one book; account ``agent`` owns all that is replayed, and self-trades must be allowed.
         agent: the account.
         tick: price units in a tick.
+        appeared: lots that rested because they came into view, those of the start too.
+        vanished: lots that were found gone when their price came into view.
     """
 
     books: Books
     agent: int = 0
     tick: int = TICK
+    appeared: int = field(default=0, init=False)
+    vanished: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        base, prices = int(self.books.records["base"][0]), self.books.rules.prices
+        self._ladder = range(base, base + prices)
+        self._edges = [base + prices, base - 1]
         self._ids: dict[int, int] = {}
-        self._levels: dict[tuple[int, int], int] = {}
+        self._strangers: dict[tuple[int, int], list[int]] = {}
+        self._doubtful: set[int] = set()
         self._message, self._result = np.zeros((1, 1), MESSAGE), np.zeros((1, 1), RESULT)
 
     def start(self, depth: Integers) -> None:
-        """Rest what was there before the first message, int64 (levels, 4)."""
-        for ask, asked, bid, wanted in depth.tolist():
-            for side, price, size in ((1, ask, asked), (0, bid, wanted)):
-                if size:
-                    self._levels[side, price] = self._say(Kind.LIMIT, side, price, size)
-
-    def play(self, row: tuple[float, int, int, int, int, int]) -> None:
-        """Do what a message says, a row of TAPE.
+        """Rest what was there before the first message, int64 (levels, 4).
 
         Raises:
-            ValueError: its price is between ticks, or not on the ladder.
+            ValueError: as ``play`` says.
+        """
+        self._look(depth, anew=True)
+
+    def play(self, row: tuple[float, int, int, int, int, int], book: Integers | None = None) -> None:
+        """Do what a message says, a row of TAPE, and take in what the book after it, int64 (levels, 4), brings in view.
+
+        Raises:
+            ValueError: a price is between ticks, or not on the ladder; a halt has another price than -1, 0 or 1; or the
+                book refuses an order.
         """
         _, kind, id_, size, price, direction = row
-        side = 0 if direction > 0 else 1
+        side, trading = 0 if direction > 0 else 1, self.books.records["phase"][0] == Phase.CONTINUOUS
         if kind == REST:
-            self._ids[id_] = self._say(Kind.LIMIT, side, price, size)
-        elif kind in (REDUCE, DELETE):
-            order = self._ids.get(id_) or self._levels.get((side, price), 0)
-            self._say(Kind.REDUCE, side, price, size, order)
-        elif kind == EXECUTE:
-            self._say(Kind.IOC, 1 - side, price, size)
+            self._ids[id_] = self._rest(side, self._ticks(price), size)
+        elif kind == EXECUTE and trading:
+            self._say(Kind.IOC, 1 - side, self._ticks(price), size)
+        elif kind in (REDUCE, DELETE, EXECUTE):
+            self._take(id_, side, self._ticks(price), size)
         elif kind == HALT:
-            self.books.turn(PHASES[price])
+            self._turn(price)
+        elif kind == CROSS and self.books.records["phase"][0] == Phase.AUCTION:
+            self.books.turn(Phase.CONTINUOUS)
+        if book is not None:
+            self._look(book, anew=kind in (CROSS, HALT))
 
     def depth(self, levels: int) -> Integers:
         """The book now, int64 (levels, 4), as in a file."""
@@ -221,12 +241,106 @@ class Replay:
         compiled().depth(self.books.records, self.tick, shown[None])
         return shown
 
-    def _say(self, kind: Kind, side: int, price: int, size: int, order: int = 0) -> int:
+    def _turn(self, price: int) -> None:
+        if price not in PHASES:
+            raise ValueError(f"price of a halt: expected -1, 0 or 1, got {price}")
+        self.books.turn(PHASES[price])
+
+    def _take(self, id_: int, side: int, price: int, size: int) -> None:
+        """Take lots off the order with a file's id; off strangers at its price, where it may be one of them."""
+        own, strangers = self._ids.get(id_, 0), self._strangers.get((side, price), [])
+        for order in [own] if own and own not in self._doubtful else [own, *strangers]:
+            size -= self._reduce(order, size)
+
+    def _reduce(self, order: int, size: int) -> int:
+        """Take at most so many lots off an order; returns how many."""
+        record = self.books.records[0]
+        slot = order % len(record["orders"])
+        if not order or not size or record["resting"][slot] != order:
+            return 0
+        taken = min(size, int(record["orders"][slot]["size"]))
+        self._say(Kind.REDUCE, 0, 0, taken, order)
+        return taken
+
+    def _look(self, book: Integers, *, anew: bool) -> None:
+        """Rest what comes into view, on both sides after what is gone has left, lest they trade."""
+        missing = [self._compare(side, book[:, 2 - 2 * side : 4 - 2 * side], anew) for side in range(2)]
+        for side, lots in enumerate(missing):
+            for price, size in lots.items():
+                self.appeared += size
+                for first in range(0, size, MAX_SIZE):
+                    order = self._rest(side, price, min(MAX_SIZE, size - first))
+                    self._strangers[side, price].append(order)
+
+    def _compare(self, side: int, shown: Integers, anew: bool) -> dict[int, int]:
+        """Take away what is gone where a side, (levels, 2), comes into view; returns the lots missing there."""
+        ladder, edge, missing = self._ladder, self._edges[side], dict[int, int]()
+        if shown[-1, 1]:
+            self._edges[side] = self._ticks(int(shown[-1, 0]))
+        else:  # All there is.
+            self._edges[side] = ladder[-1] if side else ladder[0]
+        if anew:
+            edge = ladder[0] - 1 if side else ladder[-1] + 1
+        news = range(edge + 1, self._edges[side] + 1) if side else range(self._edges[side], edge)
+        if not news:
+            return missing
+        lots = {self._ticks(price): size for price, size in shown.tolist() if size}
+        for price in self._occupied(side, news) | {price for price in lots if price in news}:
+            missing[price] = self._recognise(side, price, lots.get(price, 0))
+        return missing
+
+    def _occupied(self, side: int, prices: range) -> set[int]:
+        """At which of these prices anybody's orders rest."""
+        levels, ticks = self.books.records[0]["levels"][side], np.arange(prices.start, prices.stop)
+        return set(ticks[levels["total"][ticks % len(levels)] > 0].tolist())
+
+    def _recognise(self, side: int, price: int, size: int) -> int:
+        """Make all that is replayed at a price strangers, and take away the last of it; returns the lots missing."""
+        orders = self._queue(side, price)
+        self._strangers[side, price] = [order for order, _ in orders]
+        self._doubtful.update(self._strangers[side, price])
+        more = size - sum(lots for _, lots in orders)
+        for order, _ in reversed(orders):
+            taken = self._reduce(order, max(0, -more))
+            self.vanished += taken
+            more += taken
+        return more
+
+    def _queue(self, side: int, price: int) -> list[tuple[int, int]]:
+        """Ids and lots of what is replayed at a price, first the first to trade."""
+        record = self.books.records[0]
+        level = record["levels"][side, price % record["levels"].shape[1]]
+        slot, left, found = int(level["head"]), int(level["total"]), []
+        while left > 0:
+            order = record["orders"][slot]
+            if order["agent"] == self.agent:
+                found.append((int(record["resting"][slot]), int(order["size"])))
+            left, slot = left - int(order["size"]), int(order["next"])
+        return found
+
+    def _ticks(self, price: int) -> int:
+        """A price of a file on the ladder, or a ValueError."""
         ticks, rest = divmod(price, self.tick)
-        base, prices = int(self.books.records["base"][0]), self.books.rules.prices
-        if rest or not base <= ticks < base + prices:
-            ladder = f"a multiple of {self.tick} from {base * self.tick} to {(base + prices - 1) * self.tick}"
-            raise ValueError(f"price: expected {ladder}, got {price}")
-        self._message[0, 0] = (kind, self.agent, side, ticks, size, order)
+        if rest or ticks not in self._ladder:
+            first, last = self._ladder[0] * self.tick, self._ladder[-1] * self.tick
+            raise ValueError(f"price: expected a multiple of {self.tick} from {first} to {last}, got {price}")
+        return ticks
+
+    def _rest(self, side: int, price: int, size: int) -> int:
+        """Send a limit order, which a file has even while trading is halted; returns its id."""
+        phase = self.books.records["phase"]
+        before = int(phase[0])
+        if before != Phase.CONTINUOUS:
+            phase[0] = Phase.AUCTION
+        order = self._say(Kind.LIMIT, side, price, size)
+        phase[0] = before
+        return order
+
+    def _say(self, kind: Kind, side: int, price: int, size: int, order: int = 0) -> int:
+        self._message[0, 0] = (kind, self.agent, side, price, size, order)
         compiled().process(self.books.records, self._message, self._result)
-        return int(self._result[0, 0]["id"])
+        id_, _, reason = self._result[0, 0].tolist()
+        if reason:
+            at = f"{size} lots at {price * self.tick}"
+            raise ValueError(f"order of {at}: the book refuses it: {Reason(reason).name.lower().replace('_', ' ')}")
+        return int(id_)

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from agora.errors import IllegalAction
 from env_server.environments.base import Array, EnvironmentConfig, Step, Values, check_reset
 from env_server.environments.matrix.config import MatrixConfig
 
@@ -67,7 +68,7 @@ class Matrix:
         """Play one round (see ``Environment.step``).
 
         Raises:
-            ValueError: an action is malformed or no choice of its agent.
+            IllegalAction: an action is malformed or no choice of its agent.
             RuntimeError: the episodes are over, or never began.
         """
         if self._round >= self.config.rounds:
@@ -81,7 +82,7 @@ class Matrix:
         """Payoffs of joint actions float64 (M, N, 1); choices have no gradients (see ``PayoffEnvironment``)."""
         shape = (len(self.agents), 1)
         if actions.ndim != 3 or actions.shape[1:] != shape or actions.dtype != np.float64:
-            raise ValueError(f"actions: expected float64 (M, {shape[0]}, 1), got {actions.dtype} {actions.shape}")
+            raise IllegalAction("actions", f"float64 (M, {shape[0]}, 1)", f"{actions.dtype} {actions.shape}")
         joint = actions[:, :, 0]
         self._check_choices(joint)
         return self._pay(joint.astype(np.int64)), None
@@ -92,16 +93,16 @@ class Matrix:
         return paid
 
     def _validated(self, actions: Sequence[Values]) -> NDArray[np.int64]:
-        """All choices, int64 (B, N), or a ValueError that names what is wrong."""
+        """All choices, int64 (B, N), or an IllegalAction that names what is wrong."""
         if len(actions) != len(self.agents):
-            raise ValueError(f"actions: expected one for each of {len(self.agents)} agents, got {len(actions)}")
+            raise IllegalAction("actions", f"one for each of {len(self.agents)} agents", str(len(actions)))
         for agent, leaves in zip(self.agents, actions, strict=True):
             if leaves.keys() != {""}:
-                raise ValueError(f"{agent}: action: expected the one leaf '', got {sorted(leaves)}")
+                raise IllegalAction(f"{agent}: action", "the one leaf ''", str(sorted(leaves)))
             value = leaves[""]
             if value.shape != (self.num_envs,) or value.dtype != np.int64:
                 expected = f"int64 ({self.num_envs},)"
-                raise ValueError(f"{agent}: action: expected {expected}, got {value.dtype} {value.shape}")
+                raise IllegalAction(f"{agent}: action", expected, f"{value.dtype} {value.shape}")
         joint: NDArray[np.int64] = np.stack([leaves[""] for leaves in actions], axis=1)
         self._check_choices(joint)
         return joint
@@ -112,9 +113,7 @@ class Matrix:
         if len(wrong):
             row, agent = wrong[0]
             expected = f"a whole number from 0 to {self.choices[agent] - 1}"
-            raise ValueError(
-                f"{self.agents[agent]}: action of copy {row}: expected {expected}, got {joint[row, agent]}"
-            )
+            raise IllegalAction(f"{self.agents[agent]}: action of copy {row}", expected, str(joint[row, agent]))
 
     def _show(self, played: NDArray[np.float32], rewards: Floats) -> Step:
         """What all copies show after choices (B, N, most choices)."""

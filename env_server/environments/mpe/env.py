@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from agora.errors import IllegalAction
 from agora.randomness import uniform_rows
 from env_server.environments.base import Array, EnvironmentConfig, Step, Values, check_reset
 from env_server.environments.mpe import kernels
@@ -141,7 +142,7 @@ class Mpe:
         """Act (see ``Environment.step``).
 
         Raises:
-            ValueError: an action is malformed or out of bounds.
+            IllegalAction: an action is malformed or out of bounds.
             RuntimeError: the episodes are over, or never began.
         """
         if self._cycle >= self.config.max_cycles:
@@ -166,21 +167,21 @@ class Mpe:
         return bool(kernels.choose(np.stack(said, axis=1), self._choices, self._strength, words, *to))
 
     def _leaves(self, actions: Sequence[Values]) -> list[Array]:
-        """Each agent's action, or a ValueError that names whose has the wrong form."""
+        """Each agent's action, or an IllegalAction that names whose has the wrong form."""
         if len(actions) != len(self.agents):
-            raise ValueError(f"actions: expected one for each of {len(self.agents)} agents, got {len(actions)}")
+            raise IllegalAction("actions", f"one for each of {len(self.agents)} agents", str(len(actions)))
         said = []
         for agent, leaves in zip(self.agents, actions, strict=True):
             space = self.action_spaces[agent]
             if leaves.keys() != {""}:
-                raise ValueError(f"{agent}: action: expected the one leaf '', got {sorted(leaves)}")
+                raise IllegalAction(f"{agent}: action", "the one leaf ''", str(sorted(leaves)))
             value, shape = leaves[""], (self.num_envs, *(space.shape or ()))
             if value.shape != shape or value.dtype != space.dtype:
-                raise ValueError(f"{agent}: action: expected {space.dtype} {shape}, got {value.dtype} {value.shape}")
+                raise IllegalAction(f"{agent}: action", f"{space.dtype} {shape}", f"{value.dtype} {value.shape}")
             said.append(value)
         return said
 
-    def _out_of_bounds(self, said: Sequence[Array]) -> ValueError:
+    def _out_of_bounds(self, said: Sequence[Array]) -> IllegalAction:
         """The error for the first number that lies outside its space."""
         for agent, values, choices in zip(self.agents, said, self._choices.tolist(), strict=True):
             high = 1 if self.config.continuous_actions else choices - 1
@@ -188,7 +189,7 @@ class Mpe:
             if len(outside):
                 copy, *place = outside[0].tolist()
                 value = values[tuple(outside[0])]
-                return ValueError(f"{agent}: action{place or ''} of copy {copy}: expected 0 to {high}, got {value}")
+                return IllegalAction(f"{agent}: action{place or ''} of copy {copy}", f"0 to {high}", str(value))
         raise AssertionError("the kernels refuse nothing else")
 
     def _show(self, rewards: Floats) -> Step:

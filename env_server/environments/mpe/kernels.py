@@ -10,13 +10,14 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agora.compiling import cached
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+_compiled = cached(nogil=True, error_model="numpy")
 
 MOVES: Final = 5
 """Stay, left, right, down, up: the length of a continuous action, and the number of discrete ones."""

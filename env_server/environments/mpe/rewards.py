@@ -12,8 +12,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from agora.compiling import cached
+
 Floats = NDArray[np.float64]
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+_compiled = cached(nogil=True, error_model="numpy")
 _inlined = njit(nogil=True, error_model="numpy", inline="always")
 
 CAUGHT = 10.0

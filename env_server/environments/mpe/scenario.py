@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +143,7 @@ def _spread(config: MpeConfig) -> Scenario:
         silence = [(at.zero, at.zero)] * 2 * len(others)
         own = at.plain(at.velocity(i), at.position(i))
         views.append([*own, *at.seen_from(i, *landmarks, *others), *silence])
-    reward = partial(rewards.spread, 2 * 0.15, config.local_ratio)
+    reward = partial(rewards.spread, 2 * 0.15, cast(float, config.local_ratio))
     return Scenario(tuple(entities), at, tuple(views), reward)
 
 

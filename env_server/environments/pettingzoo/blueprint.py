@@ -13,9 +13,11 @@ import numpy as np
 from gymnasium import spaces
 
 from agora.errors import Refused
-from agora.spaces import Space, from_proto, to_proto
+from agora.names import check_agent_ids
+from agora.spaces import Space, check_carried, from_proto, to_proto
 from agora.v1 import policy_pb2, space_pb2
 from env_server.environments.pettingzoo.copies import copy_of
+from env_server.environments.pettingzoo.offspring import may_have_offspring
 from env_server.environments.pettingzoo.source import Source
 
 SECONDS = 60.0
@@ -87,6 +89,7 @@ def _received(link: Connection) -> Blueprint | Refused:
 
 
 def _tell(link: Connection, text: str, allowed: tuple[str, ...]) -> None:
+    may_have_offspring()
     try:
         answer: Blueprint | Refused = inspect(Source.parse(text, allowed).build(allowed))
     except Refused as refused:
@@ -106,30 +109,21 @@ def inspect(environment: Any) -> Blueprint:
     """
     copy = copy_of(environment)
     agents = tuple(environment.possible_agents)
-    if not agents or len({str(agent) for agent in agents}) != len(agents):
-        expected = "possible_agents with at least one agent, every id once"
-        raise Refused(policy_pb2.REASON_CONFIG, "environment.name", expected, str(agents))
-    moment = copy.reset(0)
+    check_agent_ids([str(agent) for agent in agents], "environment.possible_agents")
     seen = [environment.observation_space(agent) for agent in agents]
     done = [environment.action_space(agent) for agent in agents]
+    for i, agent in enumerate(agents):
+        check_carried(seen[i], f"{agent}.observation_space")
+        check_carried(done[i], f"{agent}.action_space")
+    moment = copy.reset(0)
     state = _state_space(environment)
     return Blueprint(
         agents=tuple(map(str, agents)),
-        observation_spaces=tuple(_message(s, f"{a}.observation_space") for s, a in zip(seen, agents, strict=True)),
-        action_spaces=tuple(_message(s, f"{a}.action_space") for s, a in zip(done, agents, strict=True)),
-        state_space=None if state is None else _message(state, "state_space"),
+        observation_spaces=tuple(to_proto(space).SerializeToString() for space in seen),
+        action_spaces=tuple(to_proto(space).SerializeToString() for space in done),
+        state_space=None if state is None else to_proto(state).SerializeToString(),
         masked=tuple(_has_choices(done[i]) and (i in moment.masks or _shows_mask(seen[i])) for i in range(len(agents))),
     )
-
-
-def _message(space: Space, field: str) -> bytes:
-    starts = np.ravel(getattr(space, "start", 0)) if isinstance(space, spaces.MultiDiscrete) else np.zeros(1)
-    if starts.any():
-        raise Refused(policy_pb2.REASON_SPEC_MISMATCH, field, "a MultiDiscrete that starts at 0", str(space))
-    try:
-        return to_proto(space).SerializeToString()
-    except Refused as refused:
-        raise refused.under(field) from refused
 
 
 def _has_choices(space: Space) -> bool:
@@ -147,6 +141,7 @@ def _state_space(environment: Any) -> Space | None:
         return None
     space = getattr(environment, "state_space", None)
     if isinstance(space, spaces.Space) and space.contains(state):
+        check_carried(space, "state_space")
         return space
     found = np.asarray(state)
     return _open_box(found) if found.dtype.kind in "biuf" else None
@@ -155,6 +150,7 @@ def _state_space(environment: Any) -> Space | None:
 def _open_box(values: np.ndarray[Any, np.dtype[Any]]) -> Space:
     if values.dtype.kind == "f":
         return spaces.Box(-np.inf, np.inf, values.shape, values.dtype.type)
-    dtype = np.dtype(np.uint8) if values.dtype.kind == "b" else values.dtype
+    if values.dtype.kind == "b":
+        return spaces.Box(0, 1, values.shape, np.bool_)
     limits: Callable[[Any], Any] = np.iinfo
-    return spaces.Box(limits(dtype).min, limits(dtype).max, values.shape, dtype.type)
+    return spaces.Box(limits(values.dtype).min, limits(values.dtype).max, values.shape, values.dtype.type)

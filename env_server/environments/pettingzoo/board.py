@@ -124,8 +124,8 @@ class Board:
 
 
 def _nothing(leaf: Leaf) -> Array:
-    nothing: Array = np.clip(np.zeros(leaf.shape, leaf.dtype), leaf.low, leaf.high)
-    return nothing
+    # np.clip knows no booleans.
+    return np.asarray(np.minimum(np.maximum(np.zeros(leaf.shape, leaf.dtype), leaf.low), leaf.high), leaf.dtype)
 
 
 def _outside(values: Array, member: Member) -> Iterator[tuple[int, str]]:

@@ -21,6 +21,7 @@ from env_server.environments.pettingzoo.blueprint import Blueprint
 from env_server.environments.pettingzoo.board import Board
 from env_server.environments.pettingzoo.copies import Copy, copy_of
 from env_server.environments.pettingzoo.moment import Moment, Unfit
+from env_server.environments.pettingzoo.offspring import may_have_offspring
 from env_server.environments.pettingzoo.source import Source
 from env_server.environments.pettingzoo.table import actions_space, table_space
 from env_server.environments.pettingzoo.values import native
@@ -71,6 +72,7 @@ def share(recipe: Recipe, number: int) -> Chunk:
     """One of the shares, in the process that plays it."""
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this process
+        may_have_offspring()
     return Chunk(recipe, number)
 
 

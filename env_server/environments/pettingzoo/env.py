@@ -12,10 +12,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from agora.errors import Refused
+from agora.errors import IllegalAction, Refused
 from agora.spaces import Leaf, Space, leaves
 from agora.v1 import policy_pb2
-from env_server.environments.base import Array, EnvironmentConfig, Step, Values, check_reset
+from env_server.environments.base import Array, EnvironmentConfig, EpisodeFailure, Step, Values, check_reset
 from env_server.environments.pettingzoo.blueprint import Blueprint, draw, space_of
 from env_server.environments.pettingzoo.chunk import Recipe
 from env_server.environments.pettingzoo.config import PettingZooConfig
@@ -92,11 +92,11 @@ class PettingZoo:
         Raises:
             ValueError: seed or copies are not as the protocol says.
             Refused: a process that plays copies is gone or hangs (UNREACHABLE, retryable: the next reset starts
-                another), or no copy at all can be reset (INTERNAL; the log says why).
+                another), or no copy at all can be reset (INTERNAL; with the first cause).
         """
         step = self.restart(seed, copies, np.arange(self.num_envs))
         if step.info["failed"].all():
-            expected, got = "an environment that can be reset", "all copies failed"
+            expected, got = "an environment that can be reset", f"all copies failed; {step.failures[0]}"
             raise Refused(policy_pb2.REASON_INTERNAL, "environment", expected, got)
         return step
 
@@ -112,7 +112,7 @@ class PettingZoo:
         """Act (see ``Environment.step``).
 
         Raises:
-            ValueError: an awaited action has a wrong shape or dtype, or lies outside its space.
+            IllegalAction: an awaited action has a wrong shape or dtype, or lies outside its space.
             RuntimeError: the episodes are over, or never began.
             Refused: as for ``reset``; the episodes are lost.
         """
@@ -136,15 +136,16 @@ class PettingZoo:
             if not len(rows):
                 return np.zeros(shape, leaf.dtype)
             got = "none" if values is None else values.shape
-            raise ValueError(f"{self.agents[agent]}.{leaf.path}: expected shape {shape}, got {got}")
+            raise IllegalAction(f"{self.agents[agent]}.{leaf.path}", f"shape {shape}", str(got))
         try:
             leaf.check(values[rows], len(rows), f"{self.agents[agent]}.{leaf.path}")
         except Refused as refused:
-            raise ValueError(str(refused)) from refused
+            raise IllegalAction(refused.field, refused.expected, refused.got) from refused
         return values.astype(leaf.dtype, copy=False)
 
     def _show(self, table: Table) -> Step:
-        self._failures.note(self._fleet.failures())
+        failures = self._fleet.failures()
+        self._failures.note(failures)
         seen = [{leaf.path: table[seen_key(i, leaf.path)] for leaf in self._seen[i]} for i in range(len(self.agents))]
         return Step(
             observations=seen,
@@ -156,6 +157,7 @@ class PettingZoo:
             action_masks={i: {"": table[mask_key(i)]} for i in self._masked},
             info={"failed": table["failed"]},
             alive=table["alive"].view(np.bool_),
+            failures=[EpisodeFailure(f.copy, f.agent, f.step, f.text.strip().splitlines()[-1]) for f in failures],
         )
 
     def _state(self, table: Table, seen: Sequence[Values]) -> Values:

@@ -64,5 +64,7 @@ def actions_space(blueprint: Blueprint, rows: int) -> spaces.Dict:
 def _box(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Space:
     if dtype.kind == "f":
         return spaces.Box(-np.inf, np.inf, shape, dtype.type)
+    if dtype.kind == "b":
+        return spaces.Box(0, 1, shape, dtype.type)
     limits = np.iinfo(dtype)
     return spaces.Box(limits.min, limits.max, shape, dtype.type)

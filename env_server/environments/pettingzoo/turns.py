@@ -18,12 +18,14 @@ class TurnsCopy:
         self.environment = environment
         self.concerned = ""
         self._numbers = numbers_of(environment)
+        self._alive: list[int] = []
         self._ended: set[int] = set()
 
     def reset(self, seed: int) -> Moment:
         """See ``Copy.reset``."""
         self.concerned = ""
         self._ended.clear()
+        self._alive = []
         self.environment.reset(seed=seed)
         return self._settle(Moment())
 
@@ -49,9 +51,19 @@ class TurnsCopy:
         living = [agent for agent in environment.agents if not self._has_ended(agent)]
         self._observe(moment, living)
         moment.alive = [self._numbers[agent] for agent in living]
+        self._miss(moment)
         if living:
             moment.awaited = [self._turn(living)]
         return moment
+
+    def _miss(self, moment: Moment) -> None:
+        """Note who has left ``agents`` without having been seen to end."""
+        flags = {self._numbers[agent]: flag for agent, flag in self.environment.truncations.items()}
+        for number in set(self._alive) - set(moment.alive) - self._ended:
+            # Whoever leaves without a word earns nothing any more: for a learner that is an end by the rules.
+            (moment.truncated if flags.get(number) else moment.terminated).add(number)
+            self._ended.add(number)
+        self._alive = moment.alive
 
     def _turn(self, living: Sequence[Any]) -> int:
         agent = self.environment.agent_selection

@@ -125,7 +125,7 @@ class Scml:
         """Hand over the answers and play on to the next questions (see ``Environment.step``).
 
         Raises:
-            ValueError: an awaited action has a wrong shape or dtype, or lies outside its space.
+            IllegalAction: an awaited action has a wrong shape or dtype, or lies outside its space.
             RuntimeError: the episodes are over, or never began.
             Refused: as for ``reset``; the block is lost.
         """

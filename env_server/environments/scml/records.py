@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agora.errors import Refused
+from agora.errors import IllegalAction, Refused
 from agora.negotiation.layout import Answer, Op, View
 from agora.negotiation.wire import HORIZON, NOBODY, answers_dtype, report_dtype, slots_of
 from agora.spaces import Leaf
@@ -144,10 +144,10 @@ class Records:
         """Records of answers for the copies that wait, in order.
 
         Raises:
-            ValueError: an awaited action is missing or outside its space.
+            IllegalAction: an awaited action is missing or outside its space.
         """
         if len(actions) != len(self._agents):
-            raise ValueError(f"actions: expected one for each of {len(self._agents)} agents, got {len(actions)}")
+            raise IllegalAction("actions", f"one for each of {len(self._agents)} agents", str(len(actions)))
         records = np.zeros(self._copies, self._answers)
         records["copy"], records["substituted"] = np.arange(self._copies), substituted
         for agent, seat, action in zip(self._agents, self._seats, actions, strict=True):
@@ -161,11 +161,11 @@ class Records:
     def _checked(self, agent: str, leaf: Leaf, action: Values, rows: NDArray[np.intp]) -> Array:
         values = action.get(leaf.path, np.zeros(0))
         if len(values) != self._copies:
-            raise ValueError(f"{agent}: action.{leaf.path}: expected {self._copies} rows, got {len(values)}")
+            raise IllegalAction(f"{agent}: action.{leaf.path}", f"{self._copies} rows", str(len(values)))
         try:
-            leaf.check(mine := values.take(rows, axis=0), len(rows), f"action.{leaf.path}")
+            leaf.check(mine := values.take(rows, axis=0), len(rows), f"{agent}: action.{leaf.path}")
         except Refused as refused:
-            raise ValueError(f"{agent}: {refused}") from refused
+            raise IllegalAction(refused.field, refused.expected, refused.got) from refused
         return mine
 
 

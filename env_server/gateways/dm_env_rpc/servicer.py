@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from agora.channels import SERVER_OPTIONS, bind
-from agora.errors import Refused, Unavailable
+from agora.errors import Refused, Unavailable, incident
 from agora.v1 import policy_pb2
 from env_server.gateways.dm_env_rpc import wire_pb2 as pb
 from env_server.gateways.dm_env_rpc.player import Player
@@ -133,6 +132,4 @@ def _refused(error: Exception) -> Refused:
             return Refused(policy_pb2.REASON_UNREACHABLE, error.address, "an answer", error.why, retryable=True)
         case DecodeError():
             return Refused(policy_pb2.REASON_SPEC_MISMATCH, "request", "an EnvironmentRequest", str(error))
-    incident = uuid.uuid4().hex[:12]
-    log.error("incident %s in %s", incident, SERVICE, exc_info=error)
-    return Refused(policy_pb2.REASON_INTERNAL, METHOD, "no fault", f"incident {incident}")
+    return incident(error, METHOD)

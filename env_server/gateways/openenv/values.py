@@ -19,6 +19,8 @@ from env_server.environments.base import Array, Values
 
 Schema = dict[str, Any]
 _SHOWN = 80
+_JSON = {"f": ("iuf", "numbers"), "i": ("iu", "whole numbers"), "u": ("iu", "whole numbers"), "b": ("b", "booleans")}
+"""By a leaf's kind of dtype: the kinds that stand for it, and what to call them."""
 
 
 def schema(space: Space) -> Schema:
@@ -44,6 +46,8 @@ def record(members: dict[str, Schema], optional: tuple[str, ...] = ()) -> Schema
 
 
 def _number(leaf: Leaf) -> Schema:
+    if leaf.dtype.kind == "b":
+        return {"type": "boolean"}
     kind: Schema = {"type": "number" if leaf.dtype.kind == "f" else "integer"}
     end = np.finfo(leaf.dtype).max if leaf.dtype.kind == "f" else np.inf  # how a leaf says that a bound is open
     if np.size(leaf.low) and np.min(leaf.low) > -end:
@@ -117,7 +121,7 @@ def _parts(space: Space, value: Any, field: str) -> Iterator[tuple[str, Any]]:
 
 
 def _array(leaf: Leaf, value: Any, field: str) -> Array:
-    kinds, word = ("iuf", "numbers") if leaf.dtype.kind == "f" else ("iu", "whole numbers")
+    kinds, word = _JSON[leaf.dtype.kind]
     expected = f"{word} of shape {list(leaf.shape)}"
     try:
         raw = np.asarray(value)

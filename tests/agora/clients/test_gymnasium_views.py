@@ -14,6 +14,7 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from agora.clients import gym_env, vector_env
 from agora.errors import Refused
 from bench.processes import ROOT
+from tests.support.noughts import outcome
 
 CALM = {"episode_rounds": 4, "demand_noise": False, "initial_prices": "middle"}
 NOISY = {"episode_rounds": 4}
@@ -32,14 +33,18 @@ def test_gymnasium_accepts_the_environment(server, randoms, game, agent):
 
 def test_turns_of_others_pass_within_a_step_and_masks_are_told(server, randoms):
     env = gym_env(server, TICTACTOE, agent="player_2", seats={"player_1": randoms})
+    earned = set()
     for seed in range(10):
         _, info = env.reset(seed=seed)
+        env.action_space.seed(seed)
         total, over, moves = 0.0, False, 1
         while not over:
             assert info["action_mask"].sum() == 9 - moves and info["action_mask"].dtype == np.int8
-            _, reward, terminated, truncated, info = env.step(env.action_space.sample(info["action_mask"]))
+            seen, reward, terminated, truncated, info = env.step(env.action_space.sample(info["action_mask"]))
             total, over, moves = total + reward, terminated or truncated, moves + 2
-        assert total in (-1.0, 0.0, 1.0)
+        assert total == outcome(seen["observation"])
+        earned.add(total)
+    assert {-1.0, 1.0} <= earned
     env.close()
 
 

@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +16,10 @@ from analysis.market.earnings import earnings
 from analysis.market.episodes import NoMarketError, episodes, newest
 from analysis.market.measures import MEASURES
 from bench.processes import ROOT
+from tests.support import tools
 
 pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
 
-CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 
@@ -78,10 +77,9 @@ def test_facts_and_quality_are_told_in_tables_and_as_json(run):
 def test_a_page_replays_an_episode(run, tmp_path):
     code, words, _ = agora("replay", run, "--episode", "0", "--out", tmp_path / "page.html")
     assert code == 0 and words.strip() == str(tmp_path / "page.html")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
+    tools.require("Chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=str(tools.CHROMIUM), args=FLAGS)
         page = browser.new_page()
         problems = []
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -92,7 +90,7 @@ def test_a_page_replays_an_episode(run, tmp_path):
         charts = page.locator(".js-plotly-plot").count()
         browser.close()
     episode = next(iter(episodes(run)))
-    assert not problems and charts == 4
+    assert not problems and charts == 5
     assert says.startswith("step 1500: ") and f"{int(episode.tape.volume[1500])} lots" in says
 
 

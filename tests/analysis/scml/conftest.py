@@ -221,7 +221,7 @@ def served(root: Path) -> Iterator[Server]:
         yield Server(line)
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture

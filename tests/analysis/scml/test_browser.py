@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import tools
+
 if TYPE_CHECKING:
     from tests.analysis.scml.conftest import Server
 
-CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 WORLD = "runs/league/worlds/a_s0001"
 SAID = [
@@ -26,12 +26,11 @@ SAID = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
+    tools.require("Chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        started = playwright.chromium.launch(executable_path=str(tools.CHROMIUM), args=FLAGS)
         yield started
         started.close()
 
@@ -56,7 +55,7 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
 
 def until(page: Any, condition: str) -> None:
     """Ask from outside: the page's own security policy forbids playwright's ``wait_for_function``."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         page.wait_for_timeout(50)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from agora.market.messages import MESSAGE, Kind
 from bench.books.streams import COMMON_KINDS, recorded
+from bench.lobster import real
 from env_server.environments.market.book.books import Books
-from env_server.environments.market.book.records import SelfTrade
+from env_server.environments.market.book.records import Lane, Phase, SelfTrade
 from env_server.environments.market.book.rules import Rules
 from env_server.environments.market.lobster import (
     NO_ASK,
@@ -84,6 +86,192 @@ def test_a_day_that_begins_with_a_book_goes_on_from_it() -> None:
     for row, book in zip(tape[1000:].tolist(), depth[1000:], strict=True):
         replay.play(row)
         assert (replay.depth(200) == book).all()
+
+
+LEVELS = 3
+
+
+def narrow(count: int, levels: int = LEVELS) -> tuple[Any, Any]:
+    """A random market's files as LOBSTER has them: without messages that its few levels do not show."""
+    events = traded(count)
+    tape, depth = tape_of(events, np.zeros(len(events))), depth_of(events, levels, RULES)
+    seen = np.append(True, (depth[1:] != depth[:-1]).any(axis=(1, 2)))
+    return tape[seen], depth[seen]
+
+
+@pytest.mark.parametrize("levels", [1, LEVELS, 10])
+def test_what_comes_into_view_rests(levels: int) -> None:
+    tape, depth = narrow(20_000, levels)
+    with_books, without = Replay(Books(RULES)), Replay(Books(RULES))
+    differ = 0
+    for row, book in zip(tape.tolist(), depth, strict=True):
+        with_books.play(row, book)
+        without.play(row)
+        assert (with_books.depth(levels) == book).all()
+        differ += not np.array_equal(without.depth(levels), book)
+    assert differ > len(tape) / 10 and with_books.appeared > 0 and with_books.vanished > 0
+    assert without.appeared == without.vanished == 0
+
+
+def test_a_book_in_the_middle_of_a_narrow_file_is_a_start() -> None:
+    tape, depth = narrow(20_000)
+    replay = Replay(Books(RULES))
+    replay.start(depth[999])
+    for row, book in zip(tape[1000:].tolist(), depth[1000:], strict=True):
+        replay.play(row, book)
+        assert (replay.depth(LEVELS) == book).all()
+
+
+def row_of(kind: int, id_: int, size: int, price: int, direction: int = 1) -> tuple[float, int, int, int, int, int]:
+    return (0.0, kind, id_, size, price, direction)
+
+
+def bids(*levels: tuple[int, int], wide: int = 2) -> Any:
+    """A book without asks."""
+    shown = np.tile(np.array([NO_ASK, 0, -NO_ASK, 0]), (wide, 1))
+    for level, (price, size) in enumerate(levels):
+        shown[level, 2:] = price, size
+    return shown
+
+
+def queue(replay: Replay, price: int) -> list[int]:
+    """Sizes of the bids at a price, first the first to trade."""
+    talk = Talk()
+    talk.books = replay.books
+    return [size for _, size in talk.queue(Lane.BID, price)]
+
+
+def test_what_left_while_nobody_saw_it_is_gone_when_its_price_comes_back() -> None:
+    replay = Replay(Books(RULES))
+    replay.start(bids())
+    replay.play(row_of(1, 7, 5, 9_800), bids((9_800, 5)))
+    replay.play(row_of(1, 8, 4, 9_800), bids((9_800, 9)))
+    replay.play(row_of(1, 9, 1, 9_900), bids((9_900, 1), (9_800, 9)))
+    replay.play(row_of(1, 10, 1, 10_000), bids((10_000, 1), (9_900, 1)))
+    # Out of view order 8 left, and order 7 lost two lots.
+    replay.play(row_of(3, 10, 1, 10_000), bids((9_900, 1), (9_800, 3)))
+    assert queue(replay, 98) == [3] and replay.vanished == 6 and replay.appeared == 0
+    # It may have been order 7 that left: what happens to 8 happens to who is there.
+    replay.play(row_of(2, 8, 1, 9_800), bids((9_900, 1), (9_800, 2)))
+    assert queue(replay, 98) == [2]
+
+
+def test_who_is_as_large_as_before_may_still_be_somebody_else() -> None:
+    replay = Replay(Books(RULES))
+    replay.start(bids())
+    replay.play(row_of(1, 7, 5, 9_800), bids((9_800, 5)))
+    replay.play(row_of(1, 9, 1, 9_900), bids((9_900, 1), (9_800, 5)))
+    replay.play(row_of(1, 10, 1, 10_000), bids((10_000, 1), (9_900, 1)))
+    replay.play(row_of(3, 10, 1, 10_000), bids((9_900, 1), (9_800, 5)))
+    replay.play(row_of(3, 99, 5, 9_800), bids((9_900, 1)))  # 7 had left, and 99 come
+    assert (replay.depth(2) == bids((9_900, 1))).all()
+
+
+def test_who_is_known_does_not_stand_in_for_strangers_of_other_prices_nor_for_what_others_took() -> None:
+    replay = Replay(Books(RULES))
+    replay.start(bids((9_900, 2)))
+    replay.play(row_of(1, 7, 5, 9_900), bids((9_900, 7)))
+    replay.play(row_of(1, 8, 5, 9_800), bids((9_900, 7), (9_800, 5)))
+    replay.books.process(np.array([[(Kind.IOC, 3, SELL, 99, 6, 0)]], MESSAGE))  # the stranger's two, and four of 7
+    replay.play(row_of(3, 7, 5, 9_900), bids((9_900, 2), (9_800, 5)))
+    assert (replay.depth(2) == bids((9_800, 5))).all()
+    replay.play(row_of(3, 55, 2, 9_900), bids((9_800, 5)))
+    assert (replay.depth(2) == bids((9_800, 5))).all()
+
+
+def test_what_others_did_in_view_stays_done() -> None:
+    replay = Replay(Books(RULES))
+    replay.start(bids((9_900, 4), (9_800, 5)))
+    replay.books.process(np.array([[(Kind.IOC, 3, SELL, 99, 4, 0)]], MESSAGE))
+    replay.play(row_of(1, 7, 1, 9_800), bids((9_900, 4), (9_800, 6)))
+    assert (replay.depth(2) == bids((9_800, 6))).all()
+    replay.play(row_of(3, 77, 4, 9_900), bids((9_800, 6), (9_700, 3)))
+    assert (replay.depth(2) == bids((9_800, 6), (9_700, 3))).all() and replay.appeared == 4 + 5 + 3
+
+
+def test_others_orders_are_not_the_files() -> None:
+    replay = Replay(Books(RULES))
+    replay.books.process(np.array([[(Kind.LIMIT, 3, BUY, 98, 2, 0)]], MESSAGE))
+    replay.start(bids((9_900, 4), (9_800, 5)))
+    replay.play(row_of(6, 0, 1, 9_900), bids((9_900, 3)))
+    assert queue(replay, 99) == [3] and queue(replay, 98) == [2]
+
+
+def test_a_level_larger_than_any_order_is_several() -> None:
+    replay = Replay(Books(RULES))
+    replay.start(bids((9_900, 2_500_000)))
+    assert queue(replay, 99) == [1_000_000, 1_000_000, 500_000]
+    replay.play(row_of(2, 7, 1_200_000, 9_900))
+    assert queue(replay, 99) == [800_000, 500_000]
+
+
+def test_halts_stop_trading_and_an_auction_ends_in_a_cross() -> None:
+    replay = Replay(Books(RULES))
+    replay.start(np.array([[10_100, 5, 9_900, 4], [NO_ASK, 0, 9_800, 6]]))
+    phase = replay.books.records["phase"]
+    replay.play(row_of(7, 0, 0, -1, -1))
+    assert phase[0] == Phase.HALTED
+    replay.play(row_of(1, 7, 3, 9_700), np.array([[10_100, 5, 9_900, 4], [NO_ASK, 0, 9_800, 6]]))
+    assert phase[0] == Phase.HALTED and queue(replay, 97) == [3]  # a file has it, so it rests
+    replay.play(row_of(4, 0, 6, 9_800))
+    assert queue(replay, 98) == [] and queue(replay, 99) == [4]  # what it names, not who is first
+    replay.play(row_of(7, 0, 0, 0, -1))
+    assert phase[0] == Phase.AUCTION
+    replay.play(row_of(1, 8, 2, 10_200))
+    assert replay.depth(1).tolist() == [[10_100, 5, 10_200, 2]]
+    replay.play(row_of(6, 0, 2, 10_100))
+    assert phase[0] == Phase.CONTINUOUS and replay.depth(1).tolist() == [[10_100, 3, 9_900, 4]]
+    replay.play(row_of(7, 0, 0, 1, -1))
+    assert phase[0] == Phase.CONTINUOUS
+
+
+@pytest.mark.parametrize("kind", [6, 7])
+def test_after_a_cross_or_a_halt_the_whole_book_is_taken(kind: int) -> None:
+    replay = Replay(Books(RULES))
+    replay.start(np.array([[10_100, 5, 9_900, 4], [10_200, 5, 9_800, 6]]))
+    after = np.array([[10_000, 1, 9_600, 3], [10_100, 2, 9_500, 8]])
+    replay.play(row_of(kind, 0, 0, 1), after)
+    assert (replay.depth(2) == after).all()
+    # The best bid of before would have traded with the ask that is new.
+    crossed = np.array([[9_600, 2, 9_500, 8], [10_000, 1, NO_ASK * -1, 0]])
+    replay.play(row_of(kind, 0, 0, 1), crossed)
+    assert (replay.depth(2) == crossed).all()
+
+
+def test_crosses_of_continuous_trading_and_hidden_executions_change_nothing_of_themselves() -> None:
+    replay = Replay(Books(RULES))
+    replay.start(bids((9_900, 4)))
+    replay.play(row_of(5, 0, 4, 9_950))
+    replay.play(row_of(6, 0, 4, 9_900))
+    assert (replay.depth(2) == bids((9_900, 4))).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (row_of(7, 0, 0, 5), "price of a halt: expected -1, 0 or 1, got 5"),
+        (row_of(1, 7, 2_000_000, 9_900), "order of 2000000 lots at 9900: the book refuses it: bad size"),
+        (row_of(4, 7, 0, 9_900), "order of 0 lots at 9900: the book refuses it: bad size"),
+    ],
+)
+def test_messages_that_no_market_has_are_refused(row: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Replay(Books(RULES)).play(row)
+
+
+def test_a_book_without_room_is_told() -> None:
+    replay = Replay(Books(RULES.model_copy(update={"slots": 2})))
+    with pytest.raises(ValueError, match=r"order of 7 lots at .*: the book refuses it: book full"):
+        replay.start(bids((9_900, 7), (9_800, 7), (9_700, 7), wide=3))
+
+
+@pytest.mark.skipif(
+    "AGORA_LOBSTER" not in os.environ,
+    reason="no LOBSTER files: AGORA_LOBSTER=FOLDER, with one *message*.csv and one *orderbook*.csv, brings them",
+)
+def test_real_files_play_back_to_the_same_books() -> None:
+    wrong, blind, books = real(Path(os.environ["AGORA_LOBSTER"]))
+    assert wrong == 0 < blind < books
 
 
 def test_somebody_elses_order_takes_part() -> None:

@@ -26,6 +26,70 @@ def test_an_auction_ends_at_the_price_of_most_volume() -> None:
     assert book.best == (101, 102)
 
 
+def cleared(orders: list[tuple[int, int, int]], last: int | None) -> int:
+    """The price of an auction by its definition, over (side, price, lots)."""
+    bids, asks = ([(price, lots) for side, price, lots in orders if side == which] for which in (BUY, SELL))
+    low, high = min(price for price, _ in asks), max(price for price, _ in bids)
+    near = (low + high) // 2 if last is None else last
+
+    def order(price: int) -> tuple[int, int, int, int]:
+        demand = sum(lots for at, lots in bids if at >= price)
+        supply = sum(lots for at, lots in asks if at <= price)
+        return -min(demand, supply), abs(demand - supply), abs(price - near), price
+
+    return min(range(low, high + 1), key=order)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_an_auction_ends_where_its_definition_says(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    last = None if seed % 3 == 0 else int(generator.integers(90, 115))
+    book = Talk(slots=64)
+    if last is not None:
+        book.rest(0, SELL, last, 1)
+        book.say(Kind.MARKET, 1, BUY, size=1)
+    book.books.turn(Phase.AUCTION)
+    orders = [(BUY, 104, 3), (SELL, 100, 3)]  # crossed, with few sizes, so that there are ties
+    orders += [
+        (int(generator.integers(2)), int(generator.integers(98, 107)), 3) for _ in range(int(generator.integers(9)))
+    ]
+    for side, price, lots in orders:
+        book.rest(side, side, price, lots)
+    book.trades()
+
+    book.books.turn(Phase.CONTINUOUS)
+
+    assert {price for price, *_ in book.trades()} == {cleared(orders, last)}
+
+
+@pytest.mark.parametrize(("last", "price"), [(None, 102), (90, 100), (103, 103), (120, 104)])
+def test_among_equals_an_auction_ends_nearest_to_the_last_trade(last: int | None, price: int) -> None:
+    book = Talk()
+    if last is not None:
+        book.rest(0, SELL, last, 1)
+        book.say(Kind.MARKET, 1, BUY, size=1)
+        book.trades()
+    book.books.turn(Phase.AUCTION)
+    book.rest(0, BUY, 104, 5)
+    book.rest(1, SELL, 100, 5)
+    book.books.turn(Phase.CONTINUOUS)
+    assert [trade[0] for trade in book.trades()] == [price]
+
+
+@pytest.mark.parametrize(("extra", "price"), [((BUY, 100), 101), ((SELL, 104), 103)])
+def test_among_equals_an_auction_leaves_least(extra: tuple[int, int], price: int) -> None:
+    book = Talk()
+    book.rest(0, SELL, extra[1], 1)
+    book.say(Kind.MARKET, 1, BUY, size=1)  # the last trade is at the price that leaves more
+    book.trades()
+    book.books.turn(Phase.AUCTION)
+    book.rest(0, BUY, 104, 5)
+    book.rest(1, SELL, 100, 5)
+    book.rest(extra[0], extra[0], extra[1], 2)
+    book.books.turn(Phase.CONTINUOUS)
+    assert [trade[0] for trade in book.trades()] == [price]
+
+
 def test_own_orders_shrink_instead_of_trading_in_an_auction() -> None:
     book = Talk()
     book.books.turn(Phase.AUCTION)
@@ -88,6 +152,21 @@ def test_orders_that_the_ladder_leaves_behind_are_cancelled() -> None:
     assert book.say(Kind.LIMIT, 1, SELL, 300, 1)[2] is Reason.ACCEPTED
     assert book.best == (100, 300) and book.queue(Lane.BID, 100) == [(kept, 2)]
     assert book.account(0)["open"] == [2, 0]
+
+
+def test_a_ladder_keeps_exactly_its_prices() -> None:
+    book = Talk()
+    book.books.shift(np.array([60]))
+    for price in (305, 306, 315):
+        book.rest(1, SELL, price, 2)
+    for price in (60, 61):
+        book.rest(0, BUY, price, 1)
+    book.books.shift(np.array([50]))  # now from 50 to 305
+    assert book.best == (61, 305) and book.account(1)["open"] == [0, 2]
+    book.books.shift(np.array([61]))
+    assert book.best == (61, 305) and book.account(0)["open"] == [1, 0]
+    book.books.shift(np.array([62]))
+    assert book.best == (None, 305) and book.account(0)["open"] == [0, 0]
 
 
 def test_a_snapshot_brings_everything_back() -> None:

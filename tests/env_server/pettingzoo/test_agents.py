@@ -124,3 +124,23 @@ def test_a_step_after_the_end_needs_a_reset(host):
         hosted.step(meadow_actions(1))
     with pytest.raises(RuntimeError):
         hosted.step(meadow_actions(1))
+
+
+@pytest.mark.parametrize(
+    ("how", "ends"),
+    [
+        ("silent", [(5, [True, True], [False, False])]),
+        ("early", [(4, [True, False], [False, False]), (5, [False, True], [False, False])]),
+        ("flagged", [(5, [False, False], [True, True])]),
+    ],
+)
+def test_who_leaves_a_game_of_turns_without_a_word_has_ended(how, ends, host):
+    hosted = host(f"{ZOO}:Walkout?how={how}", 2)
+    for _ in range(2):  # the second episode knows nothing of the first
+        step, found = hosted.reset(1, numbers(2)), []
+        for number in range(1, 6):
+            step = hosted.step([{"": np.zeros(2, np.int64)}] * 2)
+            if (step.terminated | step.truncated).any():
+                found.append((number, step.terminated[1].tolist(), step.truncated[1].tolist()))
+        assert found == ends
+        assert not step.awaited.any() and not step.alive.any()

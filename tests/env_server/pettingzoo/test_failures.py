@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing.synchronize import SemLock
 from pathlib import Path
 
 import numpy as np
@@ -125,24 +126,26 @@ def test_a_process_that_is_killed_while_it_computes_is_told(host):
 
 
 def test_a_process_that_hangs_is_given_up_after_patience(host):
-    hosted = host(f"{ZOO}:Faulty?kind=hang&at=1", COPIES, workers=2, patience=1.0)
+    hosted = host(f"{ZOO}:Faulty?kind=hang&at=1", COPIES, workers=2, patience=5.0)
     hosted.reset(SEED, numbers(COPIES))
     before = hosted.pids
     with pytest.raises(Refused) as caught:
         hosted.step(SAID)
-    assert caught.value.retryable and "within 1 s" in str(caught.value)
+    assert caught.value.retryable and "within 5 s" in str(caught.value)
     assert all(gone(pid) for pid in before)
 
 
-def test_nothing_is_left_when_it_is_closed(host):
-    shared = set(os.listdir("/dev/shm"))
+def test_nothing_is_left_when_it_is_closed(host, monkeypatch):
+    names: list[str] = []
+    make_name = SemLock._make_name  # what it makes lies in /dev/shm, as does what other processes make meanwhile
+    monkeypatch.setattr(SemLock, "_make_name", staticmethod(lambda: names.append(make_name()) or names[-1]))
     hosted = host(f"{ZOO}:Faulty", COPIES, workers=2)
     hosted.reset(SEED, numbers(COPIES))
     pids = hosted.pids
     hosted.close()
     hosted.close()
     assert len(pids) == 2 and hosted.pids == [] and all(gone(pid) for pid in pids)
-    assert set(os.listdir("/dev/shm")) <= shared
+    assert names and not {f"sem.{name.removeprefix('/')}" for name in names} & set(os.listdir("/dev/shm"))
     assert hosted.reset(SEED, numbers(COPIES)).awaited.all()
 
 
@@ -183,7 +186,7 @@ def test_a_server_that_is_killed_leaves_nobody_behind(tmp_path):
 @pytest.mark.parametrize("last", ["game.close()", "pass"])
 def test_a_server_that_ends_says_nothing_of_leaks(last, tmp_path):
     process, pids = start(tmp_path, last)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=90)
     assert process.returncode == 0 and all(map(gone, pids)) and "leak" not in errors and "Traceback" not in errors
 
 

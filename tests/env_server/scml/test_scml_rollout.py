@@ -141,7 +141,7 @@ def test_a_block_is_the_same_from_one_process_or_two_and_again(server, mind, cha
 def test_a_factory_whose_service_is_killed_plays_on_by_default(server, mind):
     with Service("agent_services", ["--policy", "scripted:haggler"]) as victim:
         seats = {**dict.fromkeys(AGENTS, mind), "factory_1": victim.address}
-        fallback = {"fallback": pb.FALLBACK_ENVIRONMENT_DEFAULT, "deadline_us": 200_000, "retries": 1}
+        fallback = {"fallback": pb.FALLBACK_ENVIRONMENT_DEFAULT, "deadline_us": 500_000, "retries": 1}
         message = request(seats, game(copies=2), num_blocks=2, **fallback)
         with connect_blocking(server) as channel:
             items = rollout_pb2_grpc.RolloutServiceStub(channel).Collect(message, timeout=100)
@@ -157,18 +157,18 @@ def test_a_factory_whose_service_is_killed_plays_on_by_default(server, mind):
     assert all((block[[0, 2, 3]] != 2).all() for block in acted) and acted[1][1].max() == 2
     # Every frame for the dead service was waited for twice.
     frames = (acted[1][1] == 2).any(axis=1).sum()
-    assert 0.4 * frames <= taken < 2 * 0.4 * frames + 10
+    assert taken >= 2 * 0.5 * frames
 
 
 def test_a_service_that_hangs_for_a_moment_is_asked_again(server, mind, chance):
     agents = [f"station_{i}" for i in range(4)]
-    asked = {"environment": game("charging", episode_rounds=300), "deadline_us": 300_000, "retries": 9}
+    asked = {"environment": game("charging", episode_rounds=300), "deadline_us": 300_000, "retries": 99}
     with Service("agent_services", ["--policy", "scripted:random"]) as frozen:
         seats = {**dict.fromkeys(agents, chance), "station_2": frozen.address}
         calm, _ = collect(server, seats, **asked)
         frozen.process.send_signal(signal.SIGSTOP)
-        threading.Timer(1.0, frozen.process.send_signal, [signal.SIGCONT]).start()
         start = time.monotonic()
+        threading.Timer(1.0, frozen.process.send_signal, [signal.SIGCONT]).start()
         patient, summary = collect(server, seats, **asked)
         assert time.monotonic() - start >= 0.9 and summary.substituted_actions == 0
         frozen.process.send_signal(signal.SIGSTOP)

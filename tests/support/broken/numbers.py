@@ -159,7 +159,6 @@ class OneStreamOnly(Sound):
     """Serves streams one after the other."""
 
     cases = ("order.streams_keep_their_numbers_apart",)
-    patience = 1.0
 
     def __init__(self) -> None:
         super().__init__()

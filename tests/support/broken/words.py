@@ -60,7 +60,6 @@ class TakesAnyVersion(Sound):
 
 class IgnoresSecondHello(Sound):
     cases = ("negotiation.second_hello_is_refused",)
-    patience = 1.0
 
     async def heard(self, requests: Requests) -> Requests:
         greeted = False

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.support.tools import CHROMIUM, needs
 from tests.trainer.report.conftest import fixed
-from tests.trainer.report.test_page import CHROMIUM, FLAGS
+from tests.trainer.report.test_page import FLAGS
 from trainer.report.arena import episode_figure
 from trainer.report.data import load_run
 from trainer.report.page import write_report
@@ -100,7 +101,7 @@ def test_what_is_missing_or_torn_is_left_out(folder):
     assert "What they do" not in write_report(folder).read_text()
 
 
-@pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"no browser at {CHROMIUM}")
+@needs("Chromium")
 def test_a_browser_plays_it(folder):
     write(folder, [(0,)])
     path = write_report(folder)

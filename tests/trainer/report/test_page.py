@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import tools
 from trainer.report import write_report
 from trainer.report.__main__ import main
 
 if TYPE_CHECKING:
     from tests.trainer.report.conftest import SyntheticRun
 
-CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 MOST_BYTES = 6_000_000
 
@@ -128,12 +128,11 @@ def test_command_line_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.Capt
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
+    tools.require("Chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        started = playwright.chromium.launch(executable_path=str(tools.CHROMIUM), args=FLAGS)
         yield started
         started.close()
 

@@ -67,7 +67,7 @@ def test_the_tiles_and_tables_say_what_was_learned(tmp_path: Path) -> None:
     assert shown["Rounds"] == ("3", "2 evaluations")
     assert "NashConv, verified" not in shown
     assert agent_table(run).rows[0] == ["left", "-13.300", "0.500", "-12.000", "1.4"]
-    assert [row[3] for row in evaluation_table(run).rows] == ["-20", "-12.3"]
+    assert [row[3:5] for row in evaluation_table(run).rows] == [["0", "-20"], ["0", "-12.3"]]
 
 
 def test_the_curve_has_bands_of_two_standard_errors(tmp_path: Path) -> None:

@@ -125,9 +125,10 @@ def clipped_gaussian_log_prob(x: Tensor, mean: Tensor, log_std: Tensor, low: Ten
         The shape of ``x``.
     """
     std = log_std.exp()
-    # Rows that are not on the bound get a harmless argument, so that what is not selected has a finite gradient.
-    below = torch.where(x <= low, (low - mean) / std, 0.0)
-    above = torch.where(x >= high, (mean - high) / std, 0.0)
+    # Rows that are not on a bound get a harmless numerator. Were it chosen after the division, an open bound would
+    # divide to infinity, and infinity times the zero gradient of what is not selected is NaN.
+    below = torch.where(x <= low, low - mean, 0.0) / std
+    above = torch.where(x >= high, mean - high, 0.0) / std
     density = -0.5 * ((x - mean) / std).square() - log_std - 0.5 * math.log(2.0 * math.pi)
     inside = torch.where(x <= low, torch.special.log_ndtr(below), density)
     return torch.where(x >= high, torch.special.log_ndtr(above), inside)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from agora.compiling import cached
 from agora.market.messages import MESSAGE
 from agora.sources import digest
 from env_server.environments.market.book import phases
@@ -36,25 +36,25 @@ class Compiled(NamedTuple):
 def compiled(sources: str = SOURCES) -> Compiled:
     """The engine, ready to be called with arrays."""
 
-    @njit(cache=True, **OPTIONS)
+    @cached(**OPTIONS)
     def process(books: NDArray[Any], messages: NDArray[Any], results: NDArray[Any]) -> None:
         sources  # noqa: B018
         for index in range(len(books)):
             handle_all(books[index], messages[index], results[index])
 
-    @njit(cache=True, **OPTIONS)
+    @cached(**OPTIONS)
     def turn(books: NDArray[Any], phase: int) -> None:
         sources  # noqa: B018
         for index in range(len(books)):
             phases.turn(books[index], phase)
 
-    @njit(cache=True, **OPTIONS)
+    @cached(**OPTIONS)
     def shift(books: NDArray[Any], bases: NDArray[np.int64]) -> None:
         sources  # noqa: B018
         for index in range(len(books)):
             phases.shift(books[index], bases[index])
 
-    @njit(cache=True, **OPTIONS)
+    @cached(**OPTIONS)
     def depth(books: NDArray[Any], unit: int, shown: NDArray[np.int64]) -> None:
         sources  # noqa: B018
         prices, sizes = np.zeros(shown.shape[1], np.int64), np.zeros(shown.shape[1], np.int64)
