@@ -176,7 +176,25 @@ def provenance(run: Run) -> list[tuple[str, str]]:
         for count, what in ((run.metrics.unreadable, "metrics rows"), (run.log.unreadable, "log parts"))
         if count
     ]
-    return lines + ([("Could not be read", ", ".join(torn))] if torn else [])
+    wrong = [("Could not be read", ", ".join(torn)), ("Not in the log exactly once", ", ".join(_not_once(run)))]
+    return lines + [line for line in wrong if line[1]]
+
+
+def _not_once(run: Run) -> list[str]:
+    """What the trajectory log lacks of the rounds and checks that were told, and what it has twice."""
+    training = run.config.get("training")
+    training = training if isinstance(training, dict) else {}
+    said = [f"{run.log.doubled:,} rows doubled"] if run.log.doubled else []
+    blocks = training.get("blocks_per_round", 1)
+    if training.get("log", True) is not True or not isinstance(blocks, int) or not run.log.parts:
+        return said
+    # Every round has so many blocks and every check has one, numbered as they come.
+    played = len(run.metrics.rounds) * blocks + len(run.metrics.checks)
+    missing = sorted(set(range(played)) - run.log.blocks)
+    if missing:
+        shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
+        said.insert(0, f"{len(missing):,} of {played:,} blocks missing ({shown})")
+    return said
 
 
 def reproduce(run: Run) -> str:

@@ -48,11 +48,21 @@ class InfoValues:
 
 @dataclass(frozen=True)
 class Log:
-    """What was found in the log: info arrays by name, how many parts, and how many of them nobody can read."""
+    """What was found in the log.
+
+    Attributes:
+        infos: info arrays by name.
+        parts: how many there are.
+        unreadable: how many of them nobody can read.
+        blocks: numbers of the blocks found.
+        doubled: rows of a (block, step, copy) that another row has already.
+    """
 
     infos: Mapping[str, InfoValues] = field(default_factory=dict)
     parts: int = 0
     unreadable: int = 0
+    blocks: frozenset[int] = frozenset()
+    doubled: int = 0
 
 
 @dataclass
@@ -61,6 +71,12 @@ class _Block:
     noise: float = 0.0
     parts: set[Path] = field(default_factory=set)
     sums: dict[str, Floats] = field(default_factory=dict)
+    places: list[NDArray[np.uint64]] = field(default_factory=list)
+
+    @property
+    def doubled(self) -> int:
+        """Rows of a step and copy that another row has already."""
+        return sum(map(len, self.places)) - len(np.unique(np.concatenate(self.places))) if self.places else 0
 
 
 def read_log(directory: Path, shapes: Mapping[str, Shape]) -> Log:
@@ -79,15 +95,17 @@ def read_log(directory: Path, shapes: Mapping[str, Shape]) -> Log:
         except (pa.ArrowException, OSError):
             unreadable += 1
     infos = {name: _info(name, shape, blocks) for name, shape in shapes.items()}
-    return Log({name: info for name, info in infos.items() if info}, len(parts), unreadable)
+    known = {name: info for name, info in infos.items() if info}
+    doubled = sum(block.doubled for block in blocks.values())
+    return Log(known, len(parts), unreadable, frozenset(blocks), doubled)
 
 
 def _index(part: Path, shapes: Mapping[str, Shape], blocks: dict[int, _Block]) -> None:
     """Add a part's rows to the sums of their blocks."""
     # All batches are read before any is counted, so that a torn part counts for nothing.
-    for batch in list(_batches(part, ["block", "noise_scale", *(f"info.{name}" for name in shapes)])):
+    for batch in list(_batches(part, ["block", "step", "copy", "noise_scale", *(f"info.{name}" for name in shapes)])):
         numbers, inverse = np.unique(batch["block"].to_numpy(), return_inverse=True)
-        noise = _noise(batch)
+        noise, places = _noise(batch), _places(batch)
         means = {name: _matrix(batch, name, shape) for name, shape in shapes.items()}
         for i, number in enumerate(numbers.tolist()):
             rows = inverse == i
@@ -95,9 +113,19 @@ def _index(part: Path, shapes: Mapping[str, Shape], blocks: dict[int, _Block]) -
             block.rows += int(rows.sum())
             block.noise = max(block.noise, float(noise[rows].max()), key=_nan_first)
             block.parts.add(part)
+            if places is not None:
+                block.places.append(places[rows])
             for name, values in means.items():
                 if values is not None:
                     block.sums[name] = block.sums.get(name, 0.0) + values[rows].mean(axis=2).sum(axis=0)
+
+
+def _places(batch: pa.RecordBatch) -> NDArray[np.uint64] | None:
+    """Step and copy of each row as one number."""
+    if not {"step", "copy"} <= set(batch.schema.names):
+        return None
+    step, copy = (batch[name].to_numpy().astype(np.uint64) for name in ("step", "copy"))
+    return np.asarray(step << np.uint64(32) | copy)
 
 
 def _noise(batch: pa.RecordBatch) -> Floats:

@@ -9,7 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from trainer.report.data import load_run
+from trainer.report.summary import provenance
 from trainer.report.trajectories import read_log
 
 if TYPE_CHECKING:
@@ -77,3 +80,41 @@ def test_last_step_of_each_copy_counts_even_across_parts(tmp_path: Path) -> None
     assert info.middle.tolist() == [[31.0]]
     assert not info.greedy
     np.testing.assert_allclose([info.low[0, 0], info.high[0, 0]], [30.2, 31.8])
+
+
+def line(run: SyntheticRun) -> str | None:
+    return dict(provenance(load_run(run.directory))).get("Not in the log exactly once")
+
+
+def write_blocks(run: SyntheticRun, numbers: list[int], name: str) -> None:
+    folder = run.directory / "trajectories"
+    pq.write_table(pa.concat_tables([run.block(number) for number in numbers]), folder / f"{name}.parquet")
+
+
+def test_a_log_with_every_block_once_is_not_mentioned(run: SyntheticRun) -> None:
+    write_blocks(run, list(range(run.rounds, run.rounds + 6)), "checks")
+    assert line(run) is None
+    assert load_run(run.directory).log.blocks == set(range(66))
+
+
+def test_rows_lost_and_doubled_are_told(run: SyntheticRun) -> None:
+    # 60 rounds and 6 checks were told; the log of the fixture has the rounds' blocks only.
+    assert line(run) == "6 of 66 blocks missing (60, 61, 62, 63, 64, …)"
+    write_blocks(run, [60, 61, 62, 63, 64], "checks")
+    write_blocks(run, [7, 8], "again")
+    rows = 2 * run.num_steps * run.copies
+    assert line(run) == f"1 of 66 blocks missing (65), {rows} rows doubled"
+    write_blocks(run, [65, 65], "twice-in-one-part")
+    assert line(run) == f"{3 * rows // 2} rows doubled"
+
+
+def test_blocks_of_a_round_are_counted(run: SyntheticRun) -> None:
+    write_blocks(run, list(range(60, 123)), "more")
+    config = yaml.safe_load((run.directory / "config.yaml").read_text())
+    for settings, expected in (
+        ({"blocks_per_round": 2}, "3 of 126 blocks missing (123, 124, 125)"),
+        ({"blocks_per_round": 2, "log": False}, None),
+    ):
+        changed = config | {"training": config["training"] | settings}
+        (run.directory / "config.yaml").write_text(yaml.safe_dump(changed))
+        assert line(run) == expected
