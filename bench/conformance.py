@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -51,7 +52,13 @@ def _listening(*command: str) -> Report:
 def _rows(name: str, report: Report) -> list[Row]:
     found = counts(report.outcomes)
     passed = Row(f"{name}: passed", [float(found["passed"])], "cases", "the more, the better", found["passed"] > 0)
-    return [passed, Row(f"{name}: failed", [float(found["failed"])], "cases", "0", found["failed"] == 0)]
+    failed = Row(f"{name}: failed", [float(found["failed"])], "cases", "0", found["failed"] == 0)
+    left_out = Counter(o.expected for o in report.outcomes if o.verdict is Verdict.NOT_APPLICABLE)
+    skipped = [
+        Row(f"{name}: not applicable, {why}", [float(count)], "cases", "for information", True)
+        for why, count in left_out.items()
+    ]
+    return [passed, failed, *skipped]
 
 
 def _python(server: str) -> list[Row]:
@@ -97,7 +104,7 @@ def _broken(kinds: Sequence[type[Sound]]) -> Row:
 
 
 def run(quick: bool) -> list[Row]:
-    """Count cases and broken agents; ``quick`` takes a third of the latter."""
+    """Count cases, those that are skipped by the reason why, and broken agents; ``quick`` takes a third of the latter."""
     rows = [
         Row("cases for agents", [float(len(AGENT_CASES))], "cases", ">= 75", len(AGENT_CASES) >= 75),
         Row("cases for environment servers", [float(len(ENV_CASES))], "cases", ">= 45", len(ENV_CASES) >= 45),
