@@ -104,7 +104,7 @@ def _broken(kinds: Sequence[type[Sound]]) -> Row:
 
 
 def run(quick: bool) -> list[Row]:
-    """Count cases, those that are skipped by the reason why, and broken agents; ``quick`` takes a third of the latter."""
+    """Count cases, skipped ones by their reasons, and broken agents; ``quick`` takes a third of the latter."""
     rows = [
         Row("cases for agents", [float(len(AGENT_CASES))], "cases", ">= 75", len(AGENT_CASES) >= 75),
         Row("cases for environment servers", [float(len(ENV_CASES))], "cases", ">= 45", len(ENV_CASES) >= 45),
