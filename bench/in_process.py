@@ -47,21 +47,32 @@ class LocalMinds:
             seen, done = environment.observation_spaces[agent], environment.action_spaces[agent]
             spaces = Spaces(leaves(seen), leaves(done), i)
             self._minds.append(LocalMind(agent, i, spaces, policy.bind(spaces), Sampler(spaces.action)))
+        self._decided = np.zeros((len(self._minds), len(copies)), np.uint32)
+        self._in_step = True
 
     async def decide(
         self, number: int, step: Step, rows: Sequence[NDArray[np.intp]]
     ) -> Sequence[Answer | AgoraError | None]:
         """Decide for all agents."""
-        return [self._one(mind, number, step, rows[mind.index]) for mind in self._minds]
+        answers = [self._one(mind, number, step, rows[mind.index]) for mind in self._minds]
+        self._decided += step.awaited.T
+        return answers
 
-    def _one(self, mind: LocalMind, number: int, step: Step, rows: NDArray[np.intp]) -> Answer:
+    def _one(self, mind: LocalMind, number: int, step: Step, rows: NDArray[np.intp]) -> Answer | None:
+        if not len(rows):
+            return None
         copies, block = self._copies[rows], self._block
         i = mind.index
+        self._in_step = self._in_step and bool(step.awaited.all())
+        # Where copies run at their own pace, draws are keyed by their own decisions' count.
+        steps = None if self._in_step else self._decided[i, rows]
         seen = [values[rows] for values in ordered(step.observations[i], mind.spaces.observation)]
         memory = np.zeros((len(copies), 0), np.uint8)
-        batch = Batch(
-            seen, [None] * len(mind.spaces.action), memory, Draws(block.seed, block.number, i, number, copies)
+        legal = step.action_masks.get(i)
+        masks = (
+            [mask[rows] for mask in ordered(legal, mind.spaces.action)] if legal else [None] * len(mind.spaces.action)
         )
+        batch = Batch(seen, masks, memory, Draws(block.seed, block.number, i, number, copies, steps))
         explore = None if self._noise_scale is None else Explore(self._noise_scale, 0.0)
         decision = mind.decide(batch)
         if not isinstance(decision, Decision):
