@@ -98,7 +98,7 @@ def leaves(space: Space) -> tuple[Leaf, ...]:
 
 
 def check_carried(space: Space, field: str) -> None:
-    """Refuse an agent's space that the contract cannot carry, or that has no leaf.
+    """Refuse an agent's space that the contract cannot carry, or that has a part without a number in it.
 
     Raises:
         Refused: see ``leaves``; its field begins with ``field``.
@@ -107,8 +107,16 @@ def check_carried(space: Space, field: str) -> None:
         members = leaves(space)
     except Refused as refused:
         raise refused.under(field) from refused
-    if not members:
-        raise Refused(policy_pb2.REASON_SPEC_MISMATCH, field, "at least one leaf", str(space))
+    if _has_empty(space) or any(0 in leaf.shape for leaf in members):
+        raise Refused(policy_pb2.REASON_SPEC_MISMATCH, field, "at least one number in every part", str(space))
+
+
+def _has_empty(space: Space) -> bool:
+    """Whether there is a ``Dict`` or ``Tuple`` without members, however deep."""
+    if not isinstance(space, spaces.Dict | spaces.Tuple):
+        return False
+    inner = list(space.spaces.values()) if isinstance(space, spaces.Dict) else list(space.spaces)
+    return not inner or any(map(_has_empty, inner))
 
 
 def _leaves(space: Space, path: str, depth: int) -> Iterator[Leaf]:

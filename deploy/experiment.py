@@ -20,7 +20,7 @@ LEARNS: Final = "onnx"
 Policy = Annotated[str, Field(pattern=r"^(onnx|(scripted|market):[A-Za-z0-9_]\S*)$")]
 Replicas = Annotated[int, Field(ge=1, le=64)]
 Parameters = dict[str, float | str]
-GameName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+GameName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 GameClass = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+:[A-Za-z_][A-Za-z0-9_]*$")]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -1,7 +1,8 @@
 """Actors as ONNX models: observation leaves in, parameters of the action distribution out.
 
 The models of one architecture differ only in their weights, so the graph is built once and each version only swaps
-them. Only the standard operator set is used, and weights are inside the model.
+them. Only the standard operator set is used, and weights are inside the model. Names of tensors that are neither inputs
+nor outputs begin with a slash, which no observation's leaf has.
 
 ====================  ==================  ===============================================================
 input ``PATH``        (B, ...)            an observation leaf; ``observation`` where the space is one leaf
@@ -72,9 +73,9 @@ def _architecture(actor: Actor) -> object:
 
 def _weights(actor: Actor) -> dict[str, NDArray[np.float32]]:
     """What differs from version to version."""
-    found = {} if actor.log_std is None else {"spread": actor.log_std[None]}
+    found = {} if actor.log_std is None else {"/spread": actor.log_std[None]}
     for number, (weight, bias) in enumerate(actor.layers):
-        found |= {f"weight_{number}": weight, f"bias_{number}": bias}
+        found |= {f"/weight_{number}": weight, f"/bias_{number}": bias}
     return found
 
 
@@ -85,21 +86,21 @@ def graph(actor: Actor) -> onnx.ModelProto:
     constants = _weights(actor)
     last = len(actor.layers) - 1
     for number in range(last + 1):
-        names = [f"hidden_{number}", f"weight_{number}", f"bias_{number}"]
-        target = f"linear_{number}" if number < last or actor.bounded else actor.output
+        names = [f"/hidden_{number}", f"/weight_{number}", f"/bias_{number}"]
+        target = f"/linear_{number}" if number < last or actor.bounded else actor.output
         nodes.append(helper.make_node("Gemm", names, [target]))
         if number < last:
-            nodes += _activation(actor.activation, target, f"hidden_{number + 1}")
+            nodes += _activation(actor.activation, target, f"/hidden_{number + 1}")
     if actor.bounded:
-        constants |= {"low": actor.low, "width": actor.width}
-        nodes.append(helper.make_node("Sigmoid", [f"linear_{last}"], ["share"]))
-        nodes.append(helper.make_node("Mul", ["share", "width"], ["above"]))
-        nodes.append(helper.make_node("Add", ["above", "low"], [actor.output]))
+        constants |= {"/low": actor.low, "/width": actor.width}
+        nodes.append(helper.make_node("Sigmoid", [f"/linear_{last}"], ["/share"]))
+        nodes.append(helper.make_node("Mul", ["/share", "/width"], ["/above"]))
+        nodes.append(helper.make_node("Add", ["/above", "/low"], [actor.output]))
     outputs = [actor.output]
     if actor.log_std is not None:
-        constants["nothing"] = np.zeros((), np.float32)
-        nodes.append(helper.make_node("Mul", [actor.output, "nothing"], ["rows"]))
-        nodes.append(helper.make_node("Add", ["rows", "spread"], ["log_std"]))
+        constants["/nothing"] = np.zeros((), np.float32)
+        nodes.append(helper.make_node("Mul", [actor.output, "/nothing"], ["/rows"]))
+        nodes.append(helper.make_node("Add", ["/rows", "/spread"], ["log_std"]))
         outputs.append("log_std")
     size = actor.layers[-1][0].shape[1]
     described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name in outputs]
@@ -111,24 +112,24 @@ def graph(actor: Actor) -> onnx.ModelProto:
 
 
 def _read(actor: Actor, nodes: list[onnx.NodeProto]) -> list[onnx.ValueInfoProto]:
-    """Inputs of all leaves; adds the nodes that put them side by side as ``hidden_0``."""
+    """Inputs of all leaves; adds the nodes that put them side by side as ``/hidden_0``."""
     inputs, flat = [], []
     for number, leaf in enumerate(actor.observation):
         name = leaf.path or "observation"
         kind = helper.np_dtype_to_tensor_dtype(leaf.dtype)
         inputs.append(helper.make_tensor_value_info(name, kind, ["batch", *leaf.shape]))
         if leaf.dtype != np.float32:
-            nodes.append(helper.make_node("Cast", [name], [f"cast_{number}"], to=TensorProto.FLOAT))
-            name = f"cast_{number}"
+            nodes.append(helper.make_node("Cast", [name], [f"/cast_{number}"], to=TensorProto.FLOAT))
+            name = f"/cast_{number}"
         if leaf.shape:
-            nodes.append(helper.make_node("Flatten", [name], [f"flat_{number}"], axis=1))
+            nodes.append(helper.make_node("Flatten", [name], [f"/flat_{number}"], axis=1))
         else:
-            nodes.append(helper.make_node("Reshape", [name, "column"], [f"flat_{number}"]))
-        flat.append(f"flat_{number}")
+            nodes.append(helper.make_node("Reshape", [name, "/column"], [f"/flat_{number}"]))
+        flat.append(f"/flat_{number}")
     if any(not leaf.shape for leaf in actor.observation):
         column = numpy_helper.from_array(np.array([-1, 1], np.int64))
-        nodes.insert(0, helper.make_node("Constant", [], ["column"], value=column))
-    nodes.append(helper.make_node("Concat", flat, ["hidden_0"], axis=1))
+        nodes.insert(0, helper.make_node("Constant", [], ["/column"], value=column))
+    nodes.append(helper.make_node("Concat", flat, ["/hidden_0"], axis=1))
     return inputs
 
 
@@ -143,9 +144,13 @@ def _random_observation(actor: Actor, number: int) -> Mapping[str, NDArray[Any]]
     draws = np.random.default_rng(number)
     found = {}
     for leaf in actor.observation:
-        low = np.maximum(leaf.low.astype(np.float64), -OBSERVED_SPREAD)
-        high = np.minimum(leaf.high.astype(np.float64), low + 2 * OBSERVED_SPREAD)
-        found[leaf.path] = draws.uniform(low, high, (CHECKED_ROWS, *leaf.shape)).astype(leaf.dtype)
+        top = leaf.high.astype(np.float64)
+        low = np.maximum(leaf.low.astype(np.float64), np.minimum(-OBSERVED_SPREAD, top - 2 * OBSERVED_SPREAD))
+        high = np.minimum(top, low + 2 * OBSERVED_SPREAD)
+        drawn = draws.uniform(low, high, (CHECKED_ROWS, *leaf.shape))
+        with np.errstate(invalid="ignore"):  # the ends of 64 bits, which doubles round up
+            cast = drawn.astype(leaf.dtype)
+        found[leaf.path] = np.minimum(np.maximum(cast, leaf.low), leaf.high).astype(leaf.dtype)
     return found
 
 

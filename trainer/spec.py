@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gymnasium import spaces
 
-from agora.spaces import from_proto
+from agora.spaces import Leaf, from_proto
 from agora.v1 import environment_pb2 as pb
 
 UNBOUNDED: Final = 1e30
 """Bounds this far out are as good as none: spaces without carry the largest float32, and its squares overflow."""
+
+
+RESERVED: Final = frozenset({"memory", "next_memory", "mean", "logits", "log_std"})
+"""Names of inputs and outputs that an exported policy has beside what is observed."""
+
+
+def check_observed(agent: str, members: Sequence[Leaf]) -> None:
+    """Refuse an observation that no exported policy could read.
+
+    Raises:
+        ValueError: a leaf is called as something else is in the model.
+    """
+    if taken := sorted(RESERVED & {leaf.path for leaf in members}):
+        names = ", ".join(sorted(RESERVED))
+        raise ValueError(f"observation space of {agent}: expected keys other than {names}, got {', '.join(taken)}")
 
 
 @dataclass(frozen=True)

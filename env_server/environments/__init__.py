@@ -26,7 +26,7 @@ ENVIRONMENTS = {
 MAX_ENVS = 65536
 SOURCE = "source"
 """The field of a game's configuration that takes what stands behind the colon of a name."""
-_GAME = re.compile(r"^([A-Za-z0-9_.-]+)=([A-Za-z0-9_.]+:[A-Za-z_][A-Za-z0-9_]*)$")
+_GAME = re.compile(r"^([A-Za-z0-9_][A-Za-z0-9_.-]*)=([A-Za-z0-9_.]+:[A-Za-z_][A-Za-z0-9_]*)$")
 
 
 def add(game: str) -> None:

@@ -24,6 +24,11 @@ CARRIED = {
     **{f"box_{dtype}": box(dtype) for dtype in DTYPES},
     "box_scalar": spaces.Box(-1, 1, (), np.float32),
     "box_widest": spaces.Box(np.iinfo(np.int64).min, np.iinfo(np.int64).max, (1,), np.int64),
+    "box_far_below": spaces.Box(-1000, -900, (2,), np.float32),
+    "box_low_int8": spaces.Box(-128, -100, (2,), np.int8),
+    "discrete_lowest": spaces.Discrete(3, start=-(2**63)),
+    "discrete_highest": spaces.Discrete(3, start=2**63 - 3),
+    "inner_names": spaces.Dict({key: box("int8") for key in ("hidden_0", "column", "flat_0", "low", "weight_0")}),
     "discrete": spaces.Discrete(4, start=-1),
     "multi_discrete": spaces.MultiDiscrete([2, 3]),
     "multi_binary": spaces.MultiBinary([2, 2]),
@@ -47,6 +52,9 @@ NOT_CARRIED = {
     "huge_discrete": spaces.Discrete(10, start=2**63 - 5),
     "empty_dict": spaces.Dict({}),
     "empty_tuple": spaces.Tuple(()),
+    "nested_empty": spaces.Dict({"a": SOME, "b": spaces.Tuple((spaces.Dict({}),))}),
+    "no_numbers": spaces.Box(0, 1, (0,), np.float32),
+    "nested_no_numbers": spaces.Tuple((SOME, spaces.Box(0, 1, (2, 0), np.int8))),
 }
 ALL = CARRIED | NOT_CARRIED
 

@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 from dm_env_rpc.v1 import connection, dm_env_adaptor
+from gymnasium import spaces
 from websockets.sync.client import connect
 
 from agent_services.policies.onnx import OnnxPolicy
@@ -21,12 +22,13 @@ from agora.errors import Refused
 from agora.spaces import leaves
 from bench.processes import Service, free_address
 from env_server.gateways.openenv.values import to_json
-from tests.support.kinds import ALL, CARRIED, NOT_CARRIED, STEPS, flat, sample
+from tests.support.kinds import ALL, CARRIED, NOT_CARRIED, STEPS, box, flat, sample
 from trainer.algorithms import ALGORITHMS, make_learner
 from trainer.algorithms.game import Game
 from trainer.algorithms.trajectories import Trajectories
 from trainer.collector import Collector
 from trainer.export import ActorExporter
+from trainer.spec import GameSpec
 
 MODULE = "tests.support.kinds"
 COPIES = 3
@@ -124,7 +126,7 @@ def fitting(spec):
 def test_what_is_accepted_by_a_learner_is_exported_and_served(server, randoms, tmp_path, kind, role):
     game = own(kind, "discrete") if role == "seen" else own("box_float32", kind)
     spec, segments = asyncio.run(collected(server, {AGENT: [randoms]}, game, {}))
-    if role == "done" and kind in ("dict", "tuple"):
+    if role == "done" and isinstance(CARRIED[kind], spaces.Dict | spaces.Tuple):
         with pytest.raises(ValueError, match="expected a single Box or choices"):
             Game.of(spec)
         return
@@ -217,6 +219,19 @@ def test_the_vectorised_client_keeps_types(server):
 
 
 def test_the_table_is_whole():
-    assert {f"box_{dtype}" for dtype in np.sctypeDict if isinstance(dtype, str)} & set(ALL) == {
-        name for name in ALL if name.startswith("box_") and name not in ("box_scalar", "box_widest")
-    }
+    integers = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+    carried = {name.removeprefix("box_") for name in CARRIED if name.startswith("box_")}
+    assert carried >= {"bool", "float32", "float64", *integers}
+    refused = {name.removeprefix("box_") for name in NOT_CARRIED if name.startswith("box_")}
+    assert refused >= {"float16", "longdouble"}
+    assert {type(space).__name__ for space in ALL.values()} == {
+        "Box", "Dict", "Discrete", "Graph", "MultiBinary", "MultiDiscrete", "OneOf", "Sequence", "Text", "Tuple",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["memory", "next_memory", "mean", "logits", "log_std"])
+def test_keys_that_exported_policies_need_are_refused_by_learners(key):
+    seen = spaces.Dict({key: box("float32"), "other": box("float32")})
+    spec = GameSpec("test", "{}", (AGENT,), (seen,), (spaces.Discrete(2),), box("float32"), False, {})
+    with pytest.raises(ValueError, match=f"observation space of {AGENT}: expected keys other than .*, got {key}"):
+        make_learner("ippo", {}, spec, 0)

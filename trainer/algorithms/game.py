@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agora.agents.policy import choices_of, is_bounded, output_width
 from agora.spaces import Leaf, leaves
-from trainer.spec import UNBOUNDED, GameSpec
+from trainer.spec import UNBOUNDED, GameSpec, check_observed
 
 Floats = NDArray[np.float32]
 Leaves = Mapping[str, NDArray[Any]]
@@ -49,9 +49,11 @@ class Game:
         """Read a game's spaces.
 
         Raises:
-            ValueError: an agent's action is not a single leaf.
+            ValueError: an agent's action is not a single leaf, or an observation has a key that policies need.
         """
         observation = tuple(leaves(space) for space in spec.observation_spaces)
+        for agent, seen in zip(spec.agents, observation, strict=True):
+            check_observed(agent, seen)
         action = tuple(_single(agent, *rest) for agent, *rest in zip(spec.agents, spec.action_spaces, strict=True))
         return cls(
             agents=spec.agents,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agora.agents.policy import is_bounded
 from agora.spaces import Leaf, leaves
-from trainer.spec import UNBOUNDED, GameSpec
+from trainer.spec import UNBOUNDED, GameSpec, check_observed
 
 Floats = NDArray[np.float32]
 Leaves = Mapping[str, NDArray[Any]]
@@ -41,12 +41,14 @@ class Layout:
         """Read a game's spaces.
 
         Raises:
-            ValueError: agents differ in their spaces, or an action is not one box with finite bounds.
+            ValueError: agents differ in their spaces, an action is not one box with finite bounds, or an observation
+                has a key that policies need.
         """
         observed, acted = spec.observation_spaces[0], spec.action_spaces[0]
         for agent, seen, done in zip(spec.agents, spec.observation_spaces, spec.action_spaces, strict=True):
             if seen != observed or done != acted:
                 raise ValueError(f"{agent}: expected the spaces of {spec.agents[0]}, got {seen} and {done}")
+        check_observed(spec.agents[0], leaves(observed))
         (action, *others) = leaves(acted)
         plain = not (others or action.path or action.choices) and action.dtype.kind == "f"
         bounds = np.array([np.broadcast_to(bound, action.shape).ravel() for bound in (action.low, action.high)])
