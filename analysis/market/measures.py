@@ -26,10 +26,6 @@ class Measure:
     unit: str
 
 
-def _quoted(episode: Episode) -> float:
-    return float(np.nanmean(episode.depth.spread))
-
-
 def _depth(levels: int, episode: Episode) -> float:
     return quality.mean_depth(episode.depth, levels)
 
@@ -41,13 +37,13 @@ def _ratio(steps: int, episode: Episode) -> float:
 def _imbalance(episode: Episode) -> float:
     """How much of the moves the order-flow imbalance explains."""
     flow, moves = quality.order_flow_imbalance(episode.depth), np.diff(episode.tape.mid)
-    if flow.std() == 0.0 or moves.std() == 0.0:
+    if not len(flow) or flow.std() == 0.0 or moves.std() == 0.0:
         return float("nan")
     return float(np.corrcoef(flow, moves)[0, 1] ** 2)
 
 
 MEASURES: Final[Mapping[str, Measure]] = {
-    "quoted spread": Measure(_quoted, "ticks"),
+    "quoted spread": Measure(lambda e: quality.quoted_spread(e.depth), "ticks"),
     "effective spread": Measure(lambda e: quality.effective_spread(e.trades, e.tape.mid), "ticks"),
     "realised spread, 10 steps": Measure(lambda e: quality.realised_spread(e.trades, e.tape.mid), "ticks"),
     "price impact, 10 steps": Measure(lambda e: quality.price_impact(e.trades, e.tape.mid), "ticks"),

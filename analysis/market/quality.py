@@ -58,6 +58,13 @@ class Trades:
     sign: Series
 
 
+def quoted_spread(depth: Depth) -> float:
+    """Mean of the spread over steps in which both sides have orders; NaN without any."""
+    spread = depth.spread
+    there = np.isfinite(spread)
+    return float(spread[there].mean()) if there.any() else float("nan")
+
+
 def effective_spread(trades: Trades, mid: Series) -> float:
     """Twice what a trade costs against the middle before it, weighted by lots.
 
@@ -125,6 +132,8 @@ def order_flow_imbalance(depth: Depth) -> Series:
 def resilience(depth: Depth) -> float:
     """Median steps until a spread shock has halved; NaN without shocks that do."""
     spread = depth.spread
+    if np.isnan(spread).all():
+        return float("nan")
     usual = float(np.nanmedian(spread))
     shocks = np.flatnonzero((spread[1:] >= SHOCK * usual) & (spread[:-1] < SHOCK * usual)) + 1
     waits = []

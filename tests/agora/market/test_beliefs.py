@@ -43,3 +43,17 @@ def test_a_spoof_does_not_make_sellers_ask_less() -> None:
     # At 10,000 two asks traded and none went without: sure, for 10 ticks; below it there is less to gain.
     assert best_price(sight({}), SELL, 9_990.0) == 10_000
     assert best_price(sight({9_997: 200.0}), SELL, 9_990.0) == 10_000
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_flow_counts_from_one_end_of_the_window_to_the_other(side: int) -> None:
+    sign, middle = 1 - 2 * side, 9_998
+    far = np.zeros(1, SIGHT)
+    far["mid"], far["flow"][0, :, (middle + 60 * sign) % WINDOW] = middle, 2.0
+    # All trades were 60 ticks beyond the middle: whoever gains there goes there.
+    assert best_price(far[0], side, middle + 62.0 * sign) == middle + 60 * sign
+    near = np.zeros(1, SIGHT)
+    near["mid"], near["flow"][0, :, (middle - 2 * sign) % WINDOW] = middle, 2.0
+    near["flow"][0, Flow.BIDS if side == BUY else Flow.ASKS, (middle + 40 * sign) % WINDOW] = 200.0
+    # Four lots in favour; 200 against up to 40 ticks beyond the middle, none behind: 9 ticks there, 1 of 52 before.
+    assert best_price(near[0], side, middle + 50.0 * sign) == middle + 41 * sign

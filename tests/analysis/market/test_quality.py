@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from analysis.market import quality as of
+from analysis.market.measures import over_episodes
 from analysis.market.quality import Depth, Trades
+from tests.analysis.market.test_replay import episode
 
 MID = np.array([100.0, 101.0, 103.0, 102.0])
 TRADES = Trades(np.array([1, 2]), np.array([101.0, 99.5]), np.array([3.0, 1.0]), np.array([1.0, -1.0]))
@@ -69,3 +71,18 @@ def test_resilience_counts_the_steps_until_a_shock_has_halved() -> None:
 
 def test_flow_balance() -> None:
     assert of.flow_balance(np.array([3.0, -1.0])) == 0.5 and of.flow_balance(np.zeros(3)) == 0.0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 50])
+@pytest.mark.parametrize("lots", [0, 3])
+def test_an_episode_without_a_spread_has_none_and_warns_of_nothing(steps: int, lots: int) -> None:
+    # Nobody ever asks; with lots of 0 nobody bids either. Warnings are errors here.
+    bids = [[[9_999 if lots else 0, lots]]] * steps
+    found = over_episodes([episode([10_000] * steps, bids, [[[0, 0]]] * steps)])
+    numbers = {name: value for name, value in found.items() if value is not None}
+    depths = {f"depth, {levels} levels": float(lots) for levels in of.LEVELS}
+    assert numbers == {**depths, "volume": 0.0, "pricing error": 0.0, "order-flow balance": 0.0}
+
+
+def test_a_quoted_spread_is_over_the_steps_that_have_one() -> None:
+    assert of.quoted_spread(book((99, 5, 101, 4), (99, 5, 0, 0), (98, 1, 102, 2))) == 3.0

@@ -11,6 +11,7 @@ from agora.market.choices import HOLD, LIMIT, MAKER_CHOICES, MARKET, NO_QUOTE, S
 from env_server.environments.market import Market, MarketConfig
 from env_server.environments.market.book.records import CASH
 from env_server.environments.market.config import Crowd
+from env_server.environments.market.state import market_type
 
 pytestmark = pytest.mark.timeout(300)  # whoever is first compiles the market
 
@@ -70,6 +71,22 @@ def test_a_limit_order_rests_where_its_choice_says() -> None:
     seen = market.step(acts((0, 0, 0), (LIMIT, 1, behind, 2))).observations[1]
     # Four ticks behind the ask at 10,001, seen from 10,000, five lots, nobody ahead.
     assert seen["orders"][0, 0] == pytest.approx([-1.0, 0.5, 0.5, 0.0])
+
+
+def test_choices_are_the_ticks_and_lots_that_the_guide_lists() -> None:
+    anchored = EMPTY.model_copy(update={"anchored": True})  # the middle stays at 10,000
+    for place, ticks in enumerate((0, 1, 2, 3, 5, 8, 12)):
+        market = Market(anchored, 1)
+        market.reset(0, copies(0))
+        best = market.step(acts((place, place, 0), (HOLD, 0, 0, 0))).info["depth"][0, :, 0]
+        assert best.tolist() == [[9_999 - ticks, 1], [10_001 + ticks, 1]]
+    for place, ticks in enumerate((-2, -1, 0, 1, 2, 4, 8)):
+        for size, lots in enumerate((1, 2, 5, 10)):
+            market = Market(anchored, 1)
+            market.reset(0, copies(0))
+            market.step(acts((5, 5, 0), (HOLD, 0, 0, 0)))  # 9,991 and 10,009
+            orders = market.step(acts((5, 5, 0), (LIMIT, 0, place, size))).observations[1]["orders"][0]
+            assert orders[0, :3] == pytest.approx([1.0, (9_991 - ticks - 10_000) / 10, lots / 10])
 
 
 def test_who_came_first_is_ahead_in_the_queue() -> None:
@@ -247,6 +264,16 @@ def test_every_style_trades(style: Any) -> None:
     market.reset(2, np.arange(4, dtype=np.uint32))
     played(market, 400)
     assert (market._markets["book"]["accounts"]["volume"][:, 8:11].sum(axis=1) > 0).all()
+
+
+def test_markets_of_similar_size_are_one_type() -> None:
+    def of(agents: int, parts: int = 1) -> Any:
+        rest = [Crowd(style="noise", count=1)] * (parts - 1)
+        return market_type(MarketConfig(makers=1, crowd=(Crowd(style="noise", count=agents - parts), *rest)))
+
+    assert of(2) == of(64) != of(65) == of(256) != of(257)
+    assert of(60) == of(60, 15) != of(60, 16)  # the seats are a part too
+    assert of(64)["equity"].shape == (64,) and of(65)["equity"].shape == (256,)
 
 
 def test_one_choice_out_of_all_is_the_same_game() -> None:

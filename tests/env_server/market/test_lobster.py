@@ -189,6 +189,17 @@ def test_what_others_did_in_view_stays_done() -> None:
     assert (replay.depth(2) == bids((9_800, 6), (9_700, 3))).all() and replay.appeared == 4 + 5 + 3
 
 
+@pytest.mark.parametrize(("side", "tick"), [(BUY, 1), (SELL, 1024)])
+def test_where_all_is_in_view_the_last_price_of_the_ladder_is_too(side: int, tick: int) -> None:
+    replay, nothing = Replay(Books(RULES)), np.array([[NO_ASK, 0, -NO_ASK, 0]] * 2)
+    shown = nothing.copy()
+    shown[0, 2 - 2 * side : 4 - 2 * side] = 100 * tick, 4
+    replay.start(shown)
+    replay.books.process(np.array([[(Kind.IOC, 3, 1 - side, tick, 4, 0)]], MESSAGE))
+    replay.play(row_of(5, 0, 1, 50_000), shown)  # what somebody took stays gone
+    assert (replay.depth(2) == nothing).all() and replay.appeared == 4
+
+
 def test_others_orders_are_not_the_files() -> None:
     replay = Replay(Books(RULES))
     replay.books.process(np.array([[(Kind.LIMIT, 3, BUY, 98, 2, 0)]], MESSAGE))

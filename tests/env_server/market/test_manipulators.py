@@ -50,6 +50,19 @@ def test_in_a_quiet_market_a_spoof_rests_and_never_trades(style: Any) -> None:
     assert (mine["volume"] > 20).all()
 
 
+@pytest.mark.parametrize(("style", "orders"), [("spoofer", 1), ("layering", 4)])
+def test_a_spoof_whose_price_is_right_keeps_its_place(style: Any, orders: int) -> None:
+    manipulator = Crowd(style=style, activity=1.0, take=0.0)
+    market = opened(manipulator, Crowd(style="maker", count=2, activity=1.0))
+    market._markets["step"] = 110  # in the later half of a cycle
+    accounts(market)["shares"][:, MANIPULATOR] = 5
+    ids = []
+    for _ in range(20):
+        market.step(IDLE)
+        ids.append(market._markets["ids"][:, MANIPULATOR].copy())
+    assert ((ids[10] > 0).sum(axis=1) == orders).all() and (np.array(ids[10:]) == ids[10]).all()
+
+
 @pytest.mark.parametrize("style", ["spoofer", "layering", "quote_stuffing", "momentum_ignition", "stop_hunting"])
 def test_cash_and_shares_only_change_hands(style: Any) -> None:
     victims = Crowd(style="protected", count=4, activity=0.5), Crowd(style="book_reader", count=8)

@@ -90,6 +90,27 @@ def test_among_equals_an_auction_leaves_least(extra: tuple[int, int], price: int
     assert [trade[0] for trade in book.trades()] == [price]
 
 
+def test_of_two_prices_in_the_middle_an_auction_takes_the_lower() -> None:
+    book = Talk()
+    book.books.turn(Phase.AUCTION)
+    bid, ask = book.rest(0, BUY, 103, 5), book.rest(1, SELL, 100, 5)
+    book.books.turn(Phase.CONTINUOUS)
+    assert book.trades() == [(101, 5, bid, ask)]  # 101 and 102 are as near to 101.5
+
+
+@pytest.mark.parametrize("phase", [Phase.HALTED, Phase.AUCTION])
+def test_an_auction_that_is_halted_stays_crossed(phase: Phase) -> None:
+    book = Talk()
+    book.books.turn(Phase.AUCTION)
+    bid, ask = book.rest(0, BUY, 100, 5), book.rest(1, SELL, 100, 5)
+
+    book.books.turn(phase)
+
+    assert book.trades() == [] and book.best == (100, 100)
+    book.books.turn(Phase.CONTINUOUS)
+    assert book.trades() == [(100, 5, bid, ask)]
+
+
 def test_own_orders_shrink_instead_of_trading_in_an_auction() -> None:
     book = Talk()
     book.books.turn(Phase.AUCTION)

@@ -150,6 +150,13 @@ def test_the_market_leaf_has_the_imbalance_and_what_is_left() -> None:
     assert seen["market"][0].tolist() == pytest.approx([0.0, (7 - 2) / (7 + 2), 1.0 - 2 / 20])
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "imbalance"), [(0, NO_QUOTE, 1.0), (NO_QUOTE, 0, -1.0), (NO_QUOTE,) * 2 + (0.0,)]
+)
+def test_a_side_without_orders_weighs_nothing(bid: int, ask: int, imbalance: float) -> None:
+    assert opened().step(acts((bid, ask, FIVE), HELD)).observations[0]["market"][0, 1] == imbalance
+
+
 def test_a_trade_is_told_with_its_price_lots_and_side() -> None:
     market = opened()
     market.step(acts((0, 0, FIVE), HELD))
