@@ -140,12 +140,12 @@ def test_rows_that_start_again_rise_and_are_there(workshop, rows):
 
 def test_copies_start_alone_after_all_have_started_and_where_the_game_can(workshop):
     async def early(session):
-        with pytest.raises(Refused, match="NOT_READY: reset.copies"):
+        with pytest.raises(Refused, match=r"NOT_READY: reset\.copies"):
             await session.reset(2, np.array([0]))
 
     async def unable(session):
         await session.reset(1)
-        with pytest.raises(Refused, match="UNSUPPORTED: reset.copies"):
+        with pytest.raises(Refused, match=r"UNSUPPORTED: reset\.copies"):
             await session.reset(2, np.array([0]))
 
     play(workshop, Restarting(), early)
