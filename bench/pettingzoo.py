@@ -1,8 +1,9 @@
 """PettingZoo's own tests, passed over the wire by every game here and by every game that can be hosted here.
 
 A hosted game may fail a test by itself: then it is put to the same test in this process, without any service, and if it
-fails there too the row says so and holds nothing against the wire. Games whose own libraries are not there are listed
-by what they lack.
+fails there too the row says so and holds nothing against the wire. A service plays many episodes with one copy, so for
+that a test of seeds compares a fresh copy with one that was played before. Games whose own libraries are not there are
+listed by what they lack.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ def installed() -> tuple[list[str], dict[str, list[str]]]:
     hosted, lacking = [], defaultdict(list)
     for name in _published():
         try:
-            _import(name)
+            _import(name).env().close()
             hosted.append(name)
         except ImportError as error:
-            lacking[str(error)].append(name)
+            lacking[str(error).strip().partition("\n")[0]].append(name)
     return hosted, dict(lacking)
 
 
@@ -145,7 +146,37 @@ def _own_failure(alone: tuple[Make | None, Make | None], name: str, cycles: int)
     if turns is None or (parallel is None and name != "api_test" and name != "seed_test"):
         return "has no such form"
     told = _failure(_tests(parallel or turns, turns, cycles)[name])
+    if not told and "seed" in name:
+        told = _failure(_tests(_used(parallel or turns, _play), _used(turns, _take_turns), cycles)[name])
     return f"itself fails it: {told}" if told else ""
+
+
+def _used(make: Make, play: Callable[[Any], None]) -> Make:
+    """Makes copies of a game, every second of which was played before."""
+    made: list[Any] = []
+
+    def another() -> Any:
+        made.append(make())
+        if len(made) % 2 == 0:
+            play(made[-1])
+        return made[-1]
+
+    return another
+
+
+def _play(game: Any) -> None:
+    _, infos = game.reset(seed=1)
+    while game.agents:
+        actions = {agent: game.action_space(agent).sample(infos[agent].get("action_mask")) for agent in game.agents}
+        _, _, _, _, infos = game.step(actions)
+
+
+def _take_turns(game: Any) -> None:
+    game.reset(seed=1)
+    for agent in game.agent_iter():
+        seen, _, terminated, truncated, info = game.last()
+        mask = seen.get("action_mask") if isinstance(seen, dict) else info.get("action_mask")
+        game.step(None if terminated or truncated else game.action_space(agent).sample(mask))
 
 
 def _lacking(what: str, games: list[str]) -> Row:

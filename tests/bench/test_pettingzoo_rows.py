@@ -1,13 +1,13 @@
 """What PettingZoo's own tests say of a game behind a service, and of a hosted game that fails them by itself."""
 
 import pytest
-from pettingzoo.test.example_envs import generated_agents_env_v0, generated_agents_parallel_v0
+from mpe2 import simple_v3
 
 from bench import pettingzoo
 from bench.report import Verdict
 
 TESTS = ["parallel_api_test", "parallel_seed_test", "api_test", "seed_test", "state_test"]
-SOUND = generated_agents_parallel_v0.parallel_env, generated_agents_env_v0.env
+SOUND = simple_v3.parallel_env, simple_v3.env
 
 
 def broken():
@@ -22,7 +22,7 @@ def verdicts(forms, alone):
 
 def test_a_game_that_fails_behind_the_service_alone_falls_short():
     rows = verdicts((broken, broken), SOUND)
-    for name in TESTS[:4]:
+    for name in TESTS:
         assert rows[name].verdict == Verdict.FALLS_SHORT
         assert rows[name].target == "passes, but: RuntimeError: no such game here"
 
@@ -41,6 +41,26 @@ def test_a_form_that_a_hosted_game_does_not_have_is_told():
     assert [rows[name].verdict for name in ("api_test", "seed_test")] == [Verdict.HOLDS] * 2
     for name in ("parallel_api_test", "parallel_seed_test"):
         assert rows[name].verdict == Verdict.TOLD and "has no such form" in rows[name].target
+
+
+class Remembers(simple_v3.raw_env):
+    """Rewards grow with every episode, whatever the seed."""
+
+    episodes = 0
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed, options)
+        self.episodes += 1
+
+    def last(self, observe=True):
+        seen, _, *ends = super().last(observe)
+        return seen, float(self.episodes), *ends
+
+
+@pytest.mark.parametrize(("turns", "said"), [(Remembers, "Incorrect reward"), (SOUND[1], "passes, but: RuntimeError")])
+def test_a_hosted_game_whose_episodes_depend_on_earlier_ones_fails_seeds_by_itself(turns, said):
+    row = verdicts((broken, broken), (SOUND[0], turns))["seed_test"]
+    assert said in row.target and row.verdict == (Verdict.TOLD if turns is Remembers else Verdict.FALLS_SHORT)
 
 
 @pytest.mark.parametrize("family", pettingzoo.FAMILIES)
