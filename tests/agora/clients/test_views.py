@@ -316,9 +316,9 @@ def test_what_is_told_is_the_callers_to_keep():
 
 
 @pytest.mark.parametrize("when", ["reset", "step"])
-def test_a_game_of_turns_is_refused_with_the_copies_that_wait(when):
-    turns = shown(0, 3, agents=1, awaited=[[True], [False], [False]])
-    env, _ = vector(*([turns] if when == "reset" else [shown(0, 3, agents=1), turns]))
-    with pytest.raises(Refused, match=r"awaits only in all copies at every step.*got copies \[1, 2\] do not"):
+def test_a_game_of_turns_is_refused_with_the_first_eight_copies_that_wait(when):
+    turns = shown(0, 12, agents=1, awaited=[[copy in (0, 3)] for copy in range(12)])
+    env, _ = vector(*([turns] if when == "reset" else [shown(0, 12, agents=1), turns]), copies=12)
+    with pytest.raises(Refused, match=r"at every step.*got copies \[1, 2, 4, 5, 6, 7, 8, 9\] do not"):
         env.reset(seed=1)
-        env.step(np.zeros(3, np.int64))
+        env.step(np.zeros(12, np.int64))
