@@ -29,6 +29,12 @@ def test_seeds_follow_from_the_last_one_given():
         one.next(-1)
 
 
+@pytest.mark.parametrize("kind", [AgoraParallelEnv, AgoraAECEnv, AgoraEnv])
+def test_nothing_is_drawn(kind):
+    env = kind(Scripted([]))
+    assert env.render_mode is None and env.metadata["render_modes"] == []
+
+
 # All at once.
 
 
