@@ -33,6 +33,7 @@ def test_seeds_follow_from_the_last_one_given():
 def test_nothing_is_drawn(kind):
     env = kind(Scripted([]))
     assert env.render_mode is None and env.metadata["render_modes"] == []
+    assert kind is AgoraEnv or env.metadata["is_parallelizable"]
 
 
 # All at once.
