@@ -73,3 +73,19 @@ def test_the_machine(monkeypatch):
     found = provenance.machine()
     assert found["load"] == 2.5 and found["cores"] == 5
     assert found["processor"] and "\n" not in found["processor"]
+
+
+@pytest.mark.parametrize(
+    ("told", "processor"),
+    [
+        ("processor : 0\nmodel name\t: First One @ 3 GHz\nprocessor : 1\nmodel name : Other\n", "First One @ 3 GHz"),
+        ("processor : 0\n", "riscv64"),
+        (None, "riscv64"),
+    ],
+)
+def test_the_processor_is_the_first_that_the_system_names(monkeypatch, tmp_path, told, processor):
+    if told is not None:
+        (tmp_path / "cpuinfo").write_text(told)
+    monkeypatch.setattr(provenance, "Path", lambda path: tmp_path / path.removeprefix("/proc/"))
+    monkeypatch.setattr(provenance.platform, "machine", lambda: "riscv64")
+    assert provenance.machine()["processor"] == processor

@@ -5,6 +5,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -197,10 +198,10 @@ def test_what_is_due_is_told_by_rows_bytes_and_time(tmp_path, monkeypatch):
     assert not log.due
     log.add(trajectory(0))
     assert not log.due
-    clock[0] += log_module.SECONDS_PER_PART - 0.1
+    clock[0] += 4.9375
     log.add(trajectory(1))
     assert not log.due
-    clock[0] += 0.2
+    clock[0] += 0.0625
     assert log.due
     monkeypatch.setattr(log_module, "SECONDS_PER_PART", np.inf)
     assert not log.due
@@ -212,6 +213,134 @@ def test_what_is_due_is_told_by_rows_bytes_and_time(tmp_path, monkeypatch):
     assert log.due
     monkeypatch.setattr(log_module, "BYTES_PER_PART", 2 * trajectory(0).nbytes + 1)
     assert not log.due
+
+
+def test_a_part_holds_65536_rows_or_64_mebibytes(tmp_path):
+    log = TrajectoryLog(tmp_path, "r", ("a",), 0.0, now=lambda: 0.0)
+    for copies in (65_536 // STEPS - 1, 1):
+        assert not log.due
+        log.add(trajectory(0, copies=copies))
+    assert log.due
+    log.close()
+    large = SimpleNamespace(steps=1, copies=[0], nbytes=32 * 2**20 - 1)
+    for _ in range(2):
+        log.add(large)
+    assert not log.due
+    large.nbytes = 2
+    log.add(large)
+    assert log.due
+    log.close()
+
+
+def test_what_was_written_no_longer_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_module, "ROWS_PER_PART", 2 * STEPS * COPIES)
+    clock = [0.0]
+
+    async def run():
+        log = TrajectoryLog(tmp_path, "r", ("a",), 0.0, now=lambda: clock[0])
+        counted = log_module.ROWS._value.get()
+        for block in range(2):
+            log.add(trajectory(block))
+        assert log.due
+        assert [block.block for block in await log.flush()] == [0, 1] and not log.due
+        assert log_module.ROWS._value.get() - counted == 2 * STEPS * COPIES
+        clock[0] = 100.0
+        log.add(trajectory(2))
+        assert not log.due
+        clock[0] = 105.0
+        assert log.due
+        assert await log.flush() and await log.flush() == [] and not log.due
+        # What was added after a flush began waits for the next one.
+        writing = log.flush()
+        log.add(trajectory(3))
+        assert await writing == []
+        log.close()
+
+    asyncio.run(run())
+    assert names(tmp_path) == ["r-000000000-000000001.parquet", "r-000000002-000000002.parquet"]
+
+
+def test_one_part_is_written_at_a_time_in_the_order_of_its_blocks(tmp_path, monkeypatch):
+    gate, running, order = threading.Event(), [0], []
+
+    def put(directory, run, tables):
+        running[0] += 1
+        assert gate.wait(60) and running[0] == 1
+        order.append(list(tables))
+        running[0] -= 1
+
+    monkeypatch.setattr(log_module, "put", put)
+
+    async def run():
+        log = TrajectoryLog(tmp_path / "a" / "b", "r", ("a",), 0.0)
+        writing = []
+        for block in range(3):
+            log.add(trajectory(block))
+            writing.append(log.flush())
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*writing)
+        log.add(trajectory(9))
+        log.close()
+
+    asyncio.run(run())
+    assert order == [[0], [1], [2]] and not list((tmp_path / "a" / "b").iterdir())
+
+
+def test_blocks_are_played_while_others_are_written_and_handed_on_as_soon_as_they_are(tmp_path, monkeypatch):
+    """A part is three blocks. The first one's write begins, two more blocks are played, and then it ends."""
+    monkeypatch.setattr(log_module, "ROWS_PER_PART", 3 * STEPS * COPIES)
+    gate, got, parts_written, flush, write = threading.Event(), [], [], TrajectoryLog.flush, TrajectoryLog._write
+
+    def slow(self, blocks):
+        assert gate.wait(60)
+        return write(self, blocks)
+
+    def kept(self):
+        parts_written.append(flush(self))
+        return parts_written[-1]
+
+    async def game():
+        for block in range(4):
+            yield trajectory(block)
+        assert not got and len(parts_written) == 1 and not parts_written[0].done()
+        gate.set()
+        await asyncio.wait(parts_written)
+        yield trajectory(4)
+        # The second part is not full, and the first is handed on all the same.
+        assert got == [0, 1, 2] and len(parts_written) == 1
+        yield trajectory(5)
+
+    async def run():
+        log = TrajectoryLog(tmp_path, "r", ("a",), 0.0)
+        async for block in logged(game(), log):
+            got.append(block.block)
+        log.close()
+
+    monkeypatch.setattr(TrajectoryLog, "_write", slow)
+    monkeypatch.setattr(TrajectoryLog, "flush", kept)
+    asyncio.run(run())
+    assert got == list(range(6)) and set(rewards(tmp_path)) == set(range(6))
+    assert names(tmp_path) == ["r-000000000-000000002.parquet", "r-000000003-000000005.parquet"]
+
+
+def test_nothing_played_is_nothing_written(tmp_path):
+    async def run(fails):
+        async def game():
+            if fails:
+                raise RuntimeError("at once")
+            for block in ():
+                yield block
+
+        log = TrajectoryLog(tmp_path / "log", "r", ("a",), 0.0)
+        got = [block async for block in logged(game(), log)]
+        log.close()
+        return got
+
+    assert asyncio.run(run(False)) == []
+    with pytest.raises(RuntimeError, match="at once"):
+        asyncio.run(run(True))
+    assert not (tmp_path / "log").exists()
 
 
 @pytest.mark.parametrize("rows", [1, 2 * STEPS * COPIES, 10**9])

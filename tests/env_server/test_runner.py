@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -11,6 +12,7 @@ from gymnasium import spaces
 
 from agora.errors import Refused, Unavailable
 from agora.randomness import generator
+from agora.v1 import policy_pb2
 from env_server.environments.base import EnvironmentConfig, Step
 from env_server.rollout.decisions import Answer
 from env_server.rollout.runner import Block, play_block
@@ -73,8 +75,8 @@ class Echo:
         return answers
 
 
-def play(copies, abort=True, number=7, asked=None, kind=Echo, game=Relay, defaults=False, **fault):
-    block = Block(seed=3, number=number, abort=abort, defaults=defaults)
+def play(copies, abort=True, number=7, asked=None, kind=Echo, game=Relay, defaults=False, outcomes_only=False, **fault):
+    block = Block(seed=3, number=number, abort=abort, defaults=defaults, outcomes_only=outcomes_only)
     copies = np.array(copies, np.uint32)
     minds = kind(number, copies, [] if asked is None else asked, **fault)
     with ThreadPoolExecutor(1) as workers:
@@ -212,3 +214,133 @@ def test_a_game_that_waits_for_processes_never_holds_up_the_loop():
     assert threads[0] != threading.get_ident() and threading.get_ident() in threads
     play(range(4), game=Outsourced)
     assert len(threads) == 5 and threading.get_ident() not in threads
+
+
+class Unsound(Relay):
+    """Pays copy 1's second agent what is no number, in the moment that ``when`` names."""
+
+    when = 0
+
+    def _show(self, rewards):
+        if self.moment == self.when:
+            rewards = rewards.copy()
+            rewards[1, 1] = np.inf
+        return super()._show(rewards)
+
+
+@pytest.mark.parametrize("when", [0, 1, 5])
+def test_a_reward_that_is_no_number_ends_the_block(when, monkeypatch):
+    monkeypatch.setattr(Unsound, "when", when)
+    with pytest.raises(Refused, match=r"INTERNAL: environment\.rewards: .*got inf for second in copy 1"):
+        play(range(4), game=Unsound)
+
+
+def test_a_service_that_is_gone_may_be_back_and_one_that_refuses_says_so_itself():
+    with pytest.raises(Refused) as caught:
+        play(range(4), broken=1, error=Unavailable("host:1", "gone"))
+    assert caught.value.retryable and caught.value.reason == policy_pb2.REASON_UNREACHABLE
+    assert caught.value.field == "second" and caught.value.got == "host:1: gone"
+    for retryable in (False, True):
+        with pytest.raises(Refused) as caught:
+            play(range(4), broken=0, error=Refused(12, "x", "an answer", "none", retryable=retryable))
+        assert caught.value.retryable == retryable and caught.value.field == "first.x"
+
+
+def test_a_block_begins_from_a_seed_of_its_own_and_takes_no_stand_ins_unasked():
+    assert Block(5, 7).abort and not Block(5, 7).defaults and not Block(5, 7).outcomes_only
+    seeds = [Block(seed, number).environment_seed for seed in range(3) for number in range(3)]
+    assert len(set(seeds)) == 9 and all(0 <= seed < 2**63 for seed in seeds)
+    assert seeds[5] == generator(1, 2).integers(2**63)
+
+
+def test_where_the_game_knows_nothing_the_last_action_stands_in():
+    error = Unavailable("host:1", "gone")
+    plain, block = play(range(4), broken=1, error=error, abort=False, defaults=True)
+    repeated, _ = play(range(4), broken=1, error=error, abort=False)
+    assert block.substituted == 2
+    assert np.array_equal(plain.agents[1].action[""].array, repeated.agents[1].action[""].array)
+
+
+class Few(Relay):
+    """Its moments count who was awaited; the mask of a moment is its own number, and so is what it tells."""
+
+    def _show(self, rewards):
+        shown = super()._show(rewards)
+        moment = np.full((self.num_envs, 1), self.moment, np.uint8)
+        mask = {1: {"": moment}}
+        return replace(shown, action_masks=mask, info={"moment": moment[:, 0]}, failures=[self.moment])
+
+
+def test_masks_are_of_the_moment_before_an_action_and_what_is_told_of_the_one_after():
+    trajectory, _ = play(range(4), game=Few)
+    first, second = trajectory.agents
+    assert second.action_mask[""].array[:, 0, 0].tolist() == [0, 1, 2, 3, 4] and first.action_mask == {}
+    assert trajectory.info["moment"].array[:, 0].tolist() == [1, 2, 3, 4, 5]
+    assert trajectory.state[""].shape == (6, 4) and first.observation[""].shape == (6, 4, 2)
+    assert trajectory.failures == [0, 1, 2, 3, 4, 5] and trajectory.block == 7
+    assert trajectory.copies.tolist() == [0, 1, 2, 3]
+    assert np.array_equal(second.observation[""].array, -first.observation[""].array)
+
+
+def test_steps_are_cut_with_what_was_seen_after_them():
+    whole, _ = play(range(4), game=Few)
+    part = whole.part(1, 3)
+    assert part.steps == 2 and part.block == 7 and part.failures == whole.failures
+    assert part.copies is whole.copies and part.info["moment"].array[:, 0].tolist() == [2, 3]
+    assert np.array_equal(part.state[""].array, whole.state[""].array[1:4])
+    for cut, full in zip(part.agents, whole.agents, strict=True):
+        assert np.array_equal(cut.observation[""].array, full.observation[""].array[1:4])
+        assert np.array_equal(cut.action[""].array, full.action[""].array[1:3])
+        for name in ("log_prob", "reward", "terminated", "truncated", "acted", "version"):
+            assert np.array_equal(getattr(cut, name), getattr(full, name)[1:3]), name
+        assert cut.policy_id == full.policy_id
+    assert part.agents[1].action_mask[""].array[:, 0, 0].tolist() == [1, 2]
+
+
+def test_a_trajectory_is_as_large_as_what_a_learner_gets():
+    trajectory, _ = play(range(4), game=Few)
+    state = 6 * 4 * 8
+    seen, acted = 6 * 4 * 2 * 8, 5 * 4 * (8 + 4 + 8 + 1 + 1 + 1 + 16)
+    # Actions, log-probabilities, rewards, both ends, who acted and versions; the second agent has masks.
+    assert trajectory.nbytes == state + 2 * (seen + acted) + 5 * 4
+
+
+def test_outcomes_alone_keep_no_sight_and_every_outcome():
+    whole, _ = play(range(4), game=Few)
+    lean, _ = play(range(4), game=Few, outcomes_only=True)
+    assert lean.state == {} and lean.info == {} and lean.failures == whole.failures
+    for less, full in zip(lean.agents, whole.agents, strict=True):
+        assert less.observation == {} and less.action_mask == {}
+        for name in ("reward", "terminated", "truncated", "acted", "log_prob", "version"):
+            assert np.array_equal(getattr(less, name), getattr(full, name)), name
+        assert np.array_equal(less.action[""].array, full.action[""].array)
+
+
+class Ends(Relay):
+    """The first agent comes to its end and the second is cut off."""
+
+    def _show(self, rewards):
+        shown = super()._show(rewards)
+        terminated, truncated = shown.terminated.copy(), shown.terminated.copy()
+        terminated[:, 1], truncated[:, 0] = False, False
+        return replace(shown, terminated=terminated, truncated=truncated)
+
+
+def test_ends_are_each_agents_own():
+    first, second = play(range(3), game=Ends)[0].agents
+    ends = [[False] * 3, [False] * 3, [True, False, False], [True, True, False], [True] * 3]
+    assert first.terminated.tolist() == second.truncated.tolist() == ends
+    assert not first.truncated.any() and not second.terminated.any()
+
+
+def test_whose_policy_acted_is_the_first_that_says_so():
+    class Late(Echo):
+        async def decide(self, number, step, rows):
+            answers = await super().decide(number, step, rows)
+            return [Unavailable("host:1", "gone")] * 2 if number < 2 else answers
+
+    trajectory, block = play(range(4), kind=Late, abort=False)
+    assert [agent.policy_id for agent in trajectory.agents] == ["p0", "p1"]
+    assert block.substituted == 4 + 4 + 4
+    # What stands in has no version and no probability.
+    assert not trajectory.agents[0].version[:2].any() and not trajectory.agents[0].log_prob[:2].any()

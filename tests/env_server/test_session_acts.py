@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -362,21 +363,38 @@ def test_what_is_shown_is_the_callers_to_keep(workshop):
     assert all(np.array_equal(*pair) for pair in play(workshop, Clocks(), script))
 
 
-def test_a_game_is_stepped_on_the_loop_once_it_was_quick(workshop, monkeypatch):
-    monkeypatch.setattr(session_module, "QUICK_SECONDS", np.inf)
-    game = Clocks()
+def test_a_game_is_stepped_on_the_loop_when_it_was_quick_the_last_time(workshop, monkeypatch):
+    """A step shorter than 3 ms holds nobody up; whoever waits for processes never steps there."""
+    clock, lasts = [0.0], iter([2, 2, 3, 2])
+    monkeypatch.setattr(session_module, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(session_module, "QUICK_SECONDS", 3)
+
+    class Timed(Clocks):
+        def step(self, actions):
+            clock[0] += next(lasts)
+            return super().step(actions)
+
+        def reset(self, seed, copies):
+            clock[0] += 3
+            return super().reset(seed, copies)
+
+    class Outsourced(Timed):
+        pids = ()
+
+        def close(self):
+            """Nothing runs."""
 
     async def script(session):
         await session.reset(1)
-        await session.step(doing(1, None))
-        await session.step(doing(None, 1))
-        monkeypatch.setattr(session_module, "QUICK_SECONDS", 0.0)
-        await session.step(doing(1, None))
-        await session.step(doing(None, 1))
+        for number in range(4):
+            await session.step(doing(*((1, None), (None, 1))[number % 2]))
 
-    play(workshop, game, script)
     here = threading.get_ident()
-    assert [thread == here for thread in game.threads] == [True, True, True, False]
+    play(workshop, game := Timed(), script)
+    assert [thread == here for thread in game.threads] == [False, True, True, False]
+    lasts = iter([0] * 4)
+    play(workshop, game := Outsourced(), script)
+    assert len(game.threads) == 4 and here not in game.threads
 
 
 @pytest.mark.parametrize(
@@ -434,10 +452,12 @@ def test_a_step_that_nobody_waits_for_is_ended_before_its_game_is(workshop):
         for _ in range(50):
             await asyncio.sleep(0)
         assert not workshop.ended and not any(task.done() for task in closing)
+        # Nothing else holds the end, which goes on when nobody waits for it.
+        assert session._ending in session_module._ENDING
         closing[0].cancel()
         gate.set()
         await closing[1]
-        assert len(game.seen) == 1
+        assert len(game.seen) == 1 and session._ending not in session_module._ENDING
         for act in (lambda: session.reset(1), lambda: session.step(doing(1, None))):
             with pytest.raises(Refused, match="NOT_READY"):
                 await act()
@@ -482,6 +502,30 @@ def test_an_opening_that_is_refused_leaves_nothing_behind(workshop, changes, sea
             await Session.open(workshop, spec, played)
         assert workshop.sessions == 0 and OPEN._value.get() == before
         assert (workshop.environments.find(key_of(spec)) is not None) == bool(seats)
+
+    asyncio.run(run())
+
+
+def test_who_is_played_is_not_driven(workshop, monkeypatch):
+    made = []
+
+    class Greeted(Seats):
+        def __init__(self, *arguments):
+            super().__init__()
+            made.append(arguments)
+
+        async def greet(self):
+            self.greeted = True
+
+    monkeypatch.setattr(session_module, "Played", Greeted)
+
+    async def run():
+        seats = [seat_pb2.Seat(agent="player_1", addresses=["x"])]
+        session = await Session.open(workshop, MATRIX, seats, timeout=7.0)
+        assert made == [(workshop, session.environment, "matrix", seats, 7.0)]
+        assert session.driven == (0,) and session._played.greeted
+        await session.close()
+        assert session._played.back == 1
 
     asyncio.run(run())
 

@@ -29,6 +29,13 @@ def test_seeds_follow_from_the_last_one_given():
         one.next(-1)
 
 
+@pytest.mark.parametrize("kind", [AgoraParallelEnv, AgoraAECEnv, AgoraEnv])
+def test_nothing_is_drawn(kind):
+    env = kind(Scripted([]))
+    assert env.render_mode is None and env.metadata["render_modes"] == []
+    assert kind is AgoraEnv or env.metadata["is_parallelizable"]
+
+
 # All at once.
 
 
@@ -316,9 +323,9 @@ def test_what_is_told_is_the_callers_to_keep():
 
 
 @pytest.mark.parametrize("when", ["reset", "step"])
-def test_a_game_of_turns_is_refused_with_the_copies_that_wait(when):
-    turns = shown(0, 3, agents=1, awaited=[[True], [False], [False]])
-    env, _ = vector(*([turns] if when == "reset" else [shown(0, 3, agents=1), turns]))
-    with pytest.raises(Refused, match=r"awaits only in all copies at every step.*got copies \[1, 2\] do not"):
+def test_a_game_of_turns_is_refused_with_the_first_eight_copies_that_wait(when):
+    turns = shown(0, 12, agents=1, awaited=[[copy in (0, 3)] for copy in range(12)])
+    env, _ = vector(*([turns] if when == "reset" else [shown(0, 12, agents=1), turns]), copies=12)
+    with pytest.raises(Refused, match=r"at every step.*got copies \[1, 2, 4, 5, 6, 7, 8, 9\] do not"):
         env.reset(seed=1)
-        env.step(np.zeros(3, np.int64))
+        env.step(np.zeros(12, np.int64))
