@@ -3,9 +3,11 @@
 import pytest
 from google.protobuf import json_format
 
+from agora import files
 from agora.errors import Refused
 from agora.v1 import policy_pb2
 from tests.support import models
+from trainer.registry import store as module
 from trainer.registry.store import Store
 
 MODEL = models.constant_model(0.5)
@@ -99,3 +101,22 @@ def test_what_is_not_there_is_refused_in_words(tmp_path):
     store.add(models.manifest("a", 1, 1, MODEL), MODEL)
     with pytest.raises(Refused, match=r"VERSION_UNAVAILABLE.*up to 1-1, got 9-0"):
         store.read("a", policy_pb2.PolicyVersion(epoch=9))
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".json"])
+def test_a_publication_that_breaks_off_at_a_file_is_none_and_can_be_made_again(tmp_path, monkeypatch, suffix):
+    opened = Store(tmp_path)
+
+    def breaking(path):
+        if path.suffix == suffix:
+            raise OSError(28, "No space left on device")
+        return files.replacing(path)
+
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="No space left"):
+        broken.setattr(module, "replacing", breaking)
+        opened.add(models.manifest("a", 1, 1, MODEL), MODEL)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["1-1.onnx"] * (suffix == ".json")
+    for store in (opened, Store(tmp_path)):
+        assert not store.manifests() and store.newest("a") is None
+    assert opened.add(models.manifest("a", 1, 1, MODEL), MODEL)[1]
+    assert numbers(Store(tmp_path)) == [("a", 1, 1)]
