@@ -65,10 +65,10 @@ def test_a_learner_takes_the_plain_steps(algorithm, share, discrete, monkeypatch
     learner.load_state_dict(begun)
     game, drawn = Game.of(spec), Drawn(monkeypatch)
     plain = PlainDdpg(begun, learner.config, game, [0, 0, 1] if share else [0, 1, 2], **KINDS[algorithm])
-    for number, share_of_rate in enumerate((1 - 8 / 64, 1 - 16 / 64, 1 - 24 / 64, 1 - 32 / 64)):
-        learner.add(mixed_experience(game, steps=1, seed=number))
+    for number in range(4 if algorithm == "matd3" else 2):
+        learner.add(mixed_experience(game, 2, 4, seed=number))
         losses = learner.update()
-        expected = plain.update(*drawn.pop(), share_of_rate)
+        expected = plain.update(*drawn.pop(), 1 - 8 * (number + 1) / 64)
         assert losses == pytest.approx(expected, rel=1e-4, abs=1e-5)
         now = learner.state_dict()
         close(plain.actor, now["actor"], "actor")

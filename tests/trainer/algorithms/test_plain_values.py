@@ -51,7 +51,7 @@ def test_a_learner_takes_the_plain_steps(algorithm, share, monkeypatch):
     learner.load_state_dict(begun)
     game, drawn = Game.of(spec), Drawn(monkeypatch)
     plain = PlainValues(begun, learner.config, game, [0, 0, 1] if share else [0, 1, 2], algorithm)
-    for number in range(3):
+    for number in range(2):
         learner.add(mixed_experience(game, steps=2, seed=number))
         losses = learner.update()
         assert losses == pytest.approx(plain.update(drawn.pop()[0], 1 - 16 * (number + 1) / 100), rel=1e-4)

@@ -18,21 +18,21 @@ def test_masked_leaves_legal_logits_and_puts_the_others_below_all():
 
 def test_one_hot_is_the_most_likely_of_each_part():
     logits = torch.tensor([[0.0, 2.0, 5.0, 4.0, 3.0, 9.0], [7.0, 2.0, 1.0, 4.0, 6.0, -9.0]])
-    found = one_hot(logits, (2, 3, 1))
-    assert found.tolist() == [[0, 1, 1, 0, 0, 1], [1, 0, 0, 0, 1, 1]]
+    found = one_hot(logits[:, None], (2, 3, 1))
+    assert found.tolist() == [[[0, 1, 1, 0, 0, 1]], [[1, 0, 0, 0, 1, 1]]]
     assert found.dtype == torch.float32
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_values_are_one_hot_and_slopes_those_of_the_softmax(temperature):
     """d softmax(z / τ)_k / dz_j = p_k (δ_kj - p_j) / τ with z = logits + noise, within each part."""
-    logits = torch.tensor([[0.3, -0.2, 1.0, 0.4, -0.7]], dtype=torch.float64, requires_grad=True)
+    logits = torch.tensor([[[0.3, -0.2, 1.0, 0.4, -0.7]]], dtype=torch.float64, requires_grad=True)
     gumbel = torch.tensor([[0.1, 0.9, -1.0, 0.5, 0.2]], dtype=torch.float64)
     drawn = straight_through(logits, (2, 3), temperature, gumbel)
-    torch.testing.assert_close(drawn, torch.tensor([[0.0, 1, 0, 1, 0]], dtype=torch.float64))
+    torch.testing.assert_close(drawn, torch.tensor([[[0.0, 1, 0, 1, 0]]], dtype=torch.float64))
     weights = torch.tensor([[2.0, -1.0, 0.5, 3.0, 1.0]], dtype=torch.float64)
     (drawn * weights).sum().backward()
-    z = (logits + gumbel).detach()[0].tolist()
+    z = (logits + gumbel).detach()[0, 0].tolist()
     expected = []
     for part in ([0, 1], [2, 3, 4]):
         total = sum(math.exp(z[j] / temperature) for j in part)
@@ -40,7 +40,7 @@ def test_values_are_one_hot_and_slopes_those_of_the_softmax(temperature):
         for j in part:
             slope = sum(float(weights[0, k]) * p[k] * ((k == j) - p[j]) for k in part)
             expected.append(slope / temperature)
-    torch.testing.assert_close(logits.grad[0], torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(logits.grad[0, 0], torch.tensor(expected, dtype=torch.float64))
 
 
 def test_gumbel_draws_have_their_distribution():
