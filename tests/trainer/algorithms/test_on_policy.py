@@ -253,6 +253,7 @@ def test_acting_is_drawn_or_greedy():
 def test_the_newest_policies_are_those_of_this_many_updates():
     """Dropped experience is counted in joint decisions, and what came before it is still learned from."""
     learner = learner_of("ippo", PAIR, **ONE_STEP)
+    assert learner.on_policy
     learner.add(recorded(PAIR))
     learner.update()
     for version, stale in (((0, 0), 40), ((3, 0), 80), ((0, 1), 80), ((1, 2), 80)):
