@@ -1,5 +1,8 @@
 """Segments become arrays of all agents: leaves side by side, padding, one-hot choices, masks, versions."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -97,3 +100,54 @@ def test_an_action_of_several_leaves_is_refused():
     both = spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Discrete(2)})
     with pytest.raises(ValueError, match="action space of wide: expected a single Box or choices"):
         Game.of(game_spec(both, spaces.Discrete(2)))
+
+
+def two():
+    """A segment of two agents that choose, and its game."""
+    spec = game_spec(spaces.Discrete(2), spaces.Discrete(2))
+    seen, picked = observed(np.random.default_rng(0)), np.zeros((STEPS, COPIES), np.int64)
+    return segment(*(part(o, picked) for o in seen)), Game.of(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "where"),
+    [
+        ("observations", (2, 1, 1, 0), " for narrow in step 2 of copy 1"),
+        ("observations", (0, 2, 0, 4), " for wide in step 0 of copy 2"),
+        ("state", (1, 2, 1), " in step 1 of copy 2"),
+        ("actions", (1, 0, 1, 0), " for narrow in step 1 of copy 0"),
+        ("rewards", (1, 2, 0), " for wide in step 1 of copy 2"),
+    ],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_is_refused_by_its_place(name, place, where, value):
+    found = Trajectories.of(*two())
+    found.check(two()[1])
+    getattr(found, name)[place] = value
+    with pytest.raises(ValueError, match=rf"experience\.{name}: expected finite numbers .*, got {value}{where}$"):
+        found.check(two()[1])
+
+
+@pytest.mark.parametrize("name", ["observations", "state", "actions"])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_a_shape_that_is_not_the_games_is_refused(name, axis):
+    found, game = Trajectories.of(*two()), two()[1]
+    right = list(getattr(found, name).shape)
+    wrong = np.concatenate([getattr(found, name)] * 2, axis=axis)
+    with pytest.raises(ValueError, match=re.escape(f"experience.{name}: expected {right}, got {list(wrong.shape)}")):
+        replace(found, **{name: wrong}).check(game)
+
+
+def test_what_float32_cannot_hold_is_refused_and_not_clipped():
+    whole, game = two()
+    whole.agents[1].reward[0, 2] = 1e300
+    with pytest.raises(ValueError, match=r"experience\.rewards: .* got inf for narrow in step 0 of copy 2"):
+        Trajectories.of(whole, game).check(game)
+
+
+def test_one_agent_alone():
+    state = spaces.Box(-9, 9, (2,), np.float32)
+    spec = GameSpec("game", "", ("narrow",), (NEAR,), (spaces.Discrete(2),), state, False, {})
+    _, seen = observed(np.random.default_rng(0))
+    found = Trajectories.of(segment(part(seen, np.array([[1, 0, 1], [0, 0, 1]]))), Game.of(spec))
+    assert found.actions[:, :, 0, 1].tolist() == [[1, 0, 1], [0, 0, 1]] and found.steps == 6

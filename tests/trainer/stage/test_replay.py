@@ -90,3 +90,10 @@ def test_state_goes_round_exactly():
             state := {**Replay(5).state_dict(), "added": 7, "arrays": other.state_dict()["arrays"]}
         )
     assert state["added"] == 7
+
+
+def test_what_is_loaded_takes_the_place_of_all_that_was_there():
+    replay = Replay(5)
+    replay.add(batch(0, 4))
+    replay.load_state_dict(Replay(5).state_dict())
+    assert replay.state_dict() == {"added": 0, "arrays": {}}
