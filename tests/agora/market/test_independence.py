@@ -85,7 +85,7 @@ def test_who_follows_asks_for_every_size(style: Style, change: float) -> None:
 )
 @pytest.mark.parametrize("style", [Style.SPOOFER, Style.LAYERING])
 def test_a_spoofer_trades_every_size_whenever_it_trades(style: Style, seen: dict[str, Any], side: int) -> None:
-    """It acts half of the time, and half of those times a lot is worth enough: by three ticks on average, and a noise."""
+    """It acts half of the time; half of those times a lot is worth enough: by three ticks on average, and a noise."""
     found = orders(style, seen, take=0.5, noise=4.0, threshold=3.0, spoof=0)
     assert set(found[:, 2]) == {side} and set(found[:, 1]) == {Kind.MARKET}
     assert len(found) == pytest.approx(COUNT / 4, abs=5.0 * np.sqrt(3 / 16 * COUNT))
