@@ -118,9 +118,10 @@ def middle(leaf: Leaf, rows: int) -> Array:
     if leaf.dtype.kind != "f":
         value = low
     else:
-        bounded = np.isfinite(low) & np.isfinite(high)
+        most = np.finfo(leaf.dtype).max  # what stands for an open bound
+        bounded = (low > -most) & (high < most)
         safe_low, safe_high = np.where(bounded, low, 0), np.where(bounded, high, 0)
-        value = np.where(bounded, safe_low + (safe_high - safe_low) / 2, np.clip(0, low, high))
+        value = np.where(bounded, safe_low / 2 + safe_high / 2, np.clip(0, low, high))
     return np.broadcast_to(value.astype(leaf.dtype), (rows, *leaf.shape)).copy()
 
 

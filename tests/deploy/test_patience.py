@@ -222,3 +222,18 @@ def test_kill_is_sigkill_and_before_a_start_nothing(monkeypatch):
 
     asyncio.run(run())
     assert world.children[0].killed == -signal.SIGKILL and "x killed by SIGKILL" in notes
+
+
+def test_what_is_given_up_if_nothing_else_is_said(monkeypatch):
+    """Six quick deaths in a row, or thirteen deaths within ten minutes."""
+    world = World(monkeypatch, *[DIES] * 6)
+    assert "given up after 5 restarts" in failing(supervised(Patience()))
+    assert world.sleeps == [0.1, 0.2, 0.4, 0.8, 1.6]
+    world = World(monkeypatch, *[(0.0, EVER, 10.0, 7)] * 13)
+    assert "given up after 12 restarts" in failing(supervised(Patience()))
+    assert world.sleeps == [0.1] * 12 and world.children[-1].stops == [4.3]
+
+
+def test_a_server_that_ends_without_a_failure_is_started_again(monkeypatch):
+    World(monkeypatch, *[(0.0, EVER, 1.0, 0)] * 6)
+    assert "ended with exit code 0; given up after 5 restarts" in failing(supervised(Patience()))

@@ -159,6 +159,20 @@ def test_blocks_are_numbered_seeded_and_counted(workshop):
     assert got[0].agents[0].observation[""].array[:, 0].tolist() == [0, 1, 2, 3]
 
 
+def test_a_collection_lasts_from_its_first_block_to_what_goes_back(workshop, monkeypatch):
+    """Its blocks take 7, 8 and 9 s, and what is told is in microseconds."""
+    clock, lasts = [1000.0], iter([7.0, 8.0, 9.0])
+
+    class Long(Short):
+        def reset(self, seed, copies):
+            clock[0] += next(lasts)
+            return super().reset(seed, copies)
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    collection, _, _ = play(workshop, Long(), request())
+    assert collection.summary.duration_us == 24_000_000 and workshop.sessions == 0
+
+
 def test_what_services_are_told(workshop):
     exploring = pb.CollectExploration(noise_scale=0.5, temperature=2.0, epsilon=0.25, unilateral=True)
     play(workshop, Short(), request(exploration=exploring, num_blocks=1))

@@ -344,3 +344,24 @@ def test_whose_policy_acted_is_the_first_that_says_so():
     assert block.substituted == 4 + 4 + 4
     # What stands in has no version and no probability.
     assert not trajectory.agents[0].version[:2].any() and not trajectory.agents[0].log_prob[:2].any()
+
+
+class Open(Relay):
+    """Its actions have no bounds above, and the second agent's none at all."""
+
+    action_spaces = MappingProxyType(
+        {
+            "first": spaces.Box(2.0, np.inf, (1,), np.float64),
+            "second": spaces.Box(-np.inf, np.inf, (1,), np.float64),
+        }
+    )
+
+
+def test_the_fallback_starts_at_the_nearest_point_to_nothing_where_bounds_are_open():
+    class Mute(Echo):
+        async def decide(self, number, step, rows):
+            return [Unavailable("host:1", "gone")] * 2
+
+    first, second = play(range(2), game=Open, kind=Mute, abort=False)[0].agents
+    assert (first.action[""].array == 2.0).all() and not second.action[""].array.any()
+    assert first.reward.sum() == 2.0 * 7 and not second.reward.any()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import threading
 import time
 from itertools import pairwise
 
@@ -26,6 +25,7 @@ from agora.v1 import (
 from bench.processes import Service, free_address
 from env_server.environments import ENVIRONMENTS
 from env_server.rollout.runner import Block
+from tests.support.late import SAYS, late
 from tests.support.models import counting_model
 from trainer.collector import Collector, Explore
 from trainer.spec import GameSpec
@@ -213,28 +213,26 @@ def test_a_killed_service_is_dialled_again_and_nothing_is_lost(server, minds):
     assert [item.segment.SerializeToString() for item in disturbed] == [s.SerializeToString() for s in calm]
 
 
-def test_a_frozen_service_costs_one_deadline_and_its_late_answer_is_dropped(server, minds):
-    with mind("station_1") as frozen:
-        seats = {**minds, "station_1": [frozen.address]}
-        quick = {"deadline_us": 600_000, "fallback": pb.FALLBACK_REPEAT_LAST, "num_blocks": 1}
-        collect(server, request(seats, **quick))
-        frozen.process.send_signal(signal.SIGSTOP)
-        threading.Timer(1.5, frozen.process.send_signal, [signal.SIGCONT]).start()
+def test_a_service_that_hangs_costs_a_deadline_a_step_and_its_late_answers_are_dropped(server, minds):
+    """It answers the first two frames when the third comes, which is not sent before their time is over."""
+    with late(lambda frame: frame < 2) as address:
+        seats = {**minds, "station_1": [address]}
+        quick = {"deadline_us": 1_000_000, "fallback": pb.FALLBACK_REPEAT_LAST, "num_blocks": 1}
         segments, summary = collect(server, request(seats, **quick))
     acted = from_tensor(segments[0].agents[1].acted)
-    assert (acted[:2] == 2).all() and (acted[-1] == 1).all()
-    assert summary.duration_us >= 2 * quick["deadline_us"]
-    assert summary.substituted_actions == (acted == 2).sum() and summary.stale_answers >= 1
+    assert (acted[:2] == 2).all() and (acted[2:] == 1).all()
+    assert summary.duration_us >= 2 * quick["deadline_us"] and summary.stale_answers >= 2
+    others = sum((from_tensor(agent.acted) == 2).sum() for agent in segments[0].agents)
+    assert summary.substituted_actions == others >= 2 * 6
     action = from_tensor(segments[0].agents[1].action[0])
-    assert (action[0] == 0.5).all() and (action[1] == 0.5).all()
-    assert (from_tensor(segments[0].agents[0].acted) == 1).all()
+    assert (action[:2] == 0.5).all() and (action[2:] == SAYS).all()
 
 
 def test_a_service_that_stays_frozen_never_holds_up_a_step_even_when_its_window_is_full(server, minds):
     game = env_pb.EnvironmentSpec(name="charging", config_json='{"episode_rounds": 16}', num_envs=6000)
     with mind("station_1") as frozen:
         seats = {**minds, "station_1": [frozen.address]}
-        quick = {"deadline_us": 400_000, "fallback": pb.FALLBACK_REPEAT_LAST, "num_blocks": 1, "environment": game}
+        quick = {"deadline_us": 100_000, "fallback": pb.FALLBACK_REPEAT_LAST, "num_blocks": 1, "environment": game}
         collect(server, request(minds, **quick))
         frozen.process.send_signal(signal.SIGSTOP)
         start = time.monotonic()
@@ -243,7 +241,7 @@ def test_a_service_that_stays_frozen_never_holds_up_a_step_even_when_its_window_
         frozen.process.send_signal(signal.SIGCONT)
     acted = np.concatenate([from_tensor(segment.agents[1].acted) for segment in segments])
     assert acted.shape == (16, 6000) and (acted == 2).all() and summary.substituted_actions >= 16 * 6000
-    assert taken >= 16 * 0.4
+    assert taken >= 16 * 0.1
 
 
 def test_a_large_block_comes_in_parts(server, minds):

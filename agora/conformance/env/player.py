@@ -38,7 +38,7 @@ class Middle:
 def _middle(leaf: Leaf, rows: int) -> Head:
     if choices_of(leaf):
         return Categorical(np.zeros((rows, output_width(leaf)), np.float32))
-    middle = np.broadcast_to((leaf.low + (leaf.high - leaf.low) / 2).astype(leaf.dtype), (rows, *leaf.shape))
+    middle = np.broadcast_to((leaf.low / 2 + leaf.high / 2).astype(leaf.dtype), (rows, *leaf.shape))
     return Chosen(np.ascontiguousarray(middle))
 
 

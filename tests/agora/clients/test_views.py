@@ -220,6 +220,7 @@ def test_one_agent_in_gymnasiums_words():
     script = [shown(0, masks=MASKS[:1], agents=1), shown(1, rewards=2.5, terminated=True, agents=1)]
     script += [shown(2, agents=1), shown(3, truncated=True, agents=1)]
     env = AgoraEnv(driver := Scripted(script, ["only"]))
+    assert env.observation_space is SEEN and env.action_space is KINDS
     seen, info = env.reset(seed=9)
     assert seen.tolist() == [0.0, 0.0] and info["action_mask"].tolist() == MASKS[0]
     seen, reward, terminated, truncated, info = env.step(np.int64(2))
