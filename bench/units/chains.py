@@ -22,7 +22,7 @@ PAYS: Final = ((2.0, 4.0, 12.0), (5.0, 4.0, 12.0))
 """What spending pays after 0, 1 and 2 decisions to save: the second agent should never save."""
 COSTS: Final = 0.5
 UNHURRIED: Final[dict[str, Any]] = {
-    "averaging": 0.05, "actor_rate": 0.001, "warmup": 3_840, "steps_per_update": 32, "logit_limit": 1.0,
+    "averaging": 0.1, "actor_rate": 0.001, "warmup": 9_600, "steps_per_update": 32, "logit_limit": 0.5,
     "logit_penalty": 0.3,
 }  # fmt: skip
 """Actors that wait for critics that look ahead, as those follow their targets: whoever spends before never learns what

@@ -32,10 +32,10 @@ class Saving:
     """
 
     Config: ClassVar[type[EnvironmentConfig]] = SavingConfig
-    facts: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, config: SavingConfig, num_envs: int) -> None:
         self.config: Any = config
+        self.facts: Mapping[str, Any] = {}
         self.num_envs = num_envs
         self._pays = np.array(config.pays)
         count, self.steps = self._pays.shape
