@@ -18,7 +18,7 @@ from bench.units.games import SETTINGS, TEAM
 from bench.units.saving import SAVE, SPEND, Saving, SavingConfig
 
 COPIES, STEPS = 128, 28_800
-PAYS: Final = ((2.0, 4.0, 12.0), (5.0, 4.0, 12.0))
+PAYS: Final = ((2.0, 4.0, 16.0), (8.0, 4.0, 16.0))
 """What spending pays after 0, 1 and 2 decisions to save: the second agent should never save."""
 COSTS: Final = 0.5
 UNHURRIED: Final[dict[str, Any]] = {
@@ -44,7 +44,7 @@ class Chain:
 
 
 COURSES: Final = tuple(itertools.product((SPEND, SAVE), repeat=len(PAYS[0])))
-CHAINS: Final = (Chain(0.9), Chain(0.4))
+CHAINS: Final = (Chain(0.9), Chain(0.3))
 
 
 def worth(course: Course, pays: Sequence[float], costs: float, discount: float) -> float:

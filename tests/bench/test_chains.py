@@ -40,7 +40,7 @@ def test_what_is_right_turns_with_the_discount_for_one_agent_alone():
 
 
 def test_costs_fall_on_the_others():
-    assert played((HASTY, PATIENT)).tolist() == [[2.0, -0.5], [2.0, -0.5], [1.5, 11.5]]
+    assert played((HASTY, PATIENT)).tolist() == [[2.0, -0.5], [2.0, -0.5], [1.5, 15.5]]
 
 
 @pytest.mark.parametrize("algorithm", ["idqn", "vdn"])
