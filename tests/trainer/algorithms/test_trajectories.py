@@ -1,5 +1,6 @@
 """Segments become arrays of all agents: leaves side by side, padding, one-hot choices, masks, versions."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -136,3 +137,39 @@ def test_an_action_of_several_leaves_is_refused():
     both = spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Discrete(2)})
     with pytest.raises(ValueError, match="action space of wide: expected a single Box or choices"):
         Game.of(game_spec(both, spaces.Discrete(2)))
+
+
+FIELDS = ["observations", "state", "actions", "rewards"]
+
+
+def whole():
+    """Two agents, T = 2, B = 3."""
+    game, (wide, narrow) = (
+        Game.of(game_spec(spaces.Discrete(2), spaces.Discrete(2))),
+        observed(np.random.default_rng(0)),
+    )
+    picked = np.zeros((STEPS, COPIES), np.int64)
+    return game, Trajectories.of(segment(part(wide, picked), part(narrow, picked)), game)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("field", FIELDS)
+def test_what_is_not_finite_is_named_with_its_agent_step_and_copy(field, value):
+    game, experience = whole()
+    experience.check(game)
+    getattr(experience, field)[(1, 2, 1)] = value
+    whose = "" if field == "state" else " for narrow"
+    words = f"experience.{field}: expected finite numbers that float32 can hold, got {value}{whose} in step 1 of copy 2"
+    with pytest.raises(ValueError, match=words):
+        experience.check(game)
+
+
+@pytest.mark.parametrize(("field", "axis"), [*((f, a) for f in FIELDS[:3] for a in (0, 1, 2)), ("rewards", 2)])
+def test_what_has_another_shape_is_named(field, axis):
+    game, experience = whole()
+    values = getattr(experience, field)
+    expected, got = list(values.shape), list(values.shape)
+    got[axis] += 1
+    bad = replace(experience, **{field: np.zeros(got, np.float32)})
+    with pytest.raises(ValueError, match=re.escape(f"experience.{field}: expected {expected}, got {got}")):
+        bad.check(game)
