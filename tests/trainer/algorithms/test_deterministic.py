@@ -103,11 +103,6 @@ def test_joint_critics_read_everything_in_their_own_order(share, state):
             torch.testing.assert_close(got[agent].detach(), hidden[:, 0], atol=1e-5, rtol=1e-5)
 
 
-def test_agents_that_share_read_themselves_first_and_their_likes_next():
-    assert own_first([0, 1, 1, 0]).tolist() == [[0, 3, 1, 2], [1, 2, 3, 0], [2, 1, 3, 0], [3, 0, 1, 2]]
-    assert own_first([0, 1, 2]).tolist() == [[0, 1, 2]] * 3
-
-
 def test_own_critics_see_nothing_of_others():
     game = Game.of(game_spec())
     critics = OwnCritics(game, [0, 1, 2], DeterministicConfig(critic_hidden=(8,)), seeded())

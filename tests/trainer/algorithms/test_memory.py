@@ -169,7 +169,9 @@ def test_what_was_saved_is_what_goes_on(adds):
         memory.add(mixed_experience(game(), 2, 4, seed))
     saved = memory.state_dict()
     assert saved["added"] == 8 * adds and len(saved["rows"]) == min(14, 8 * adds)
-    memory.add(mixed_experience(game(), 1, 4, 9))  # does not reach what was saved
+    before = saved["rows"].clone()
+    memory.add(mixed_experience(game(), 1, 4, 9))
+    assert torch.equal(saved["rows"], before)
     twin.load_state_dict(saved)
     assert (twin.added, len(twin)) == (8 * adds, min(14, 8 * adds))
     twin.add(mixed_experience(game(), 1, 4, 9))
