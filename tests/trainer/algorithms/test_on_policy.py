@@ -250,6 +250,19 @@ def test_acting_is_drawn_or_greedy():
     assert learner.exploration().noise_scale == learner.exploration().epsilon == 0.0
 
 
+@pytest.mark.parametrize("share", [False, True])
+def test_exported_policies_have_the_spread_of_their_own_network(share):
+    """In units of the action: the box of the first two is 1 wide, that of the third 4."""
+    game = spec(BOX, BOX, spaces.Box(-1.0, 3.0, (1,), np.float32))
+    learner = learner_of("mappo", game, share=share)
+    state = learner.state_dict()
+    rows = [0.1, 0.3] if share else [0.1, 0.2, 0.3]
+    state["spread"]["0"] = torch.tensor(rows).log().reshape(-1, 1, 1)
+    learner.load_state_dict(state)
+    expected = [0.1, 0.1, 4 * 0.3] if share else [0.1, 0.2, 4 * 0.3]
+    assert [float(np.exp(actor.log_std[0])) for actor in learner.actors()] == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_newest_policies_are_those_of_this_many_updates():
     """Dropped experience is counted in joint decisions, and what came before it is still learned from."""
     learner = learner_of("ippo", PAIR, **ONE_STEP)

@@ -151,3 +151,27 @@ def test_one_agent_alone():
     _, seen = observed(np.random.default_rng(0))
     found = Trajectories.of(segment(part(seen, np.array([[1, 0, 1], [0, 0, 1]]))), Game.of(spec))
     assert found.actions[:, :, 0, 1].tolist() == [[1, 0, 1], [0, 0, 1]] and found.steps == 6
+
+
+def test_every_number_keeps_its_name_its_agent_and_its_place():
+    """All that is one number a step is drawn anew for each agent, and nothing is like anything else."""
+    draws = np.random.default_rng(3)
+    spec = game_spec(spaces.Discrete(2), spaces.Discrete(2))
+    names = {"log_prob": "log_probs", "reward": "rewards", "terminated": "terminated", "truncated": "truncated"}
+    drawn = [
+        {name: draws.normal(size=(STEPS, COPIES)).astype(np.float32) for name in ("log_prob", "reward")}
+        | {"terminated": draws.random((STEPS, COPIES)) < 0.5, "truncated": draws.random((STEPS, COPIES)) < 0.5}
+        for _ in range(2)
+    ]
+    parts = [
+        part(seen, np.zeros((STEPS, COPIES), np.int64), **more)
+        for seen, more in zip(observed(draws), drawn, strict=True)
+    ]
+    whole = segment(*parts)
+    state = draws.normal(size=(STEPS + 1, COPIES, 2)).astype(np.float32)
+    found = Trajectories.of(replace(whole, state={"": state}), Game.of(spec))
+    np.testing.assert_array_equal(found.state, state)
+    for name, ours in names.items():
+        for i in range(2):
+            np.testing.assert_array_equal(getattr(found, ours)[:, :, i], drawn[i][name], err_msg=name)
+    assert len({found.terminated.tobytes(), found.truncated.tobytes()}) == 2

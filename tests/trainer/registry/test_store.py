@@ -1,5 +1,7 @@
 """What is in the store is complete and stays as it is."""
 
+import os
+
 import pytest
 from google.protobuf import json_format
 
@@ -64,6 +66,10 @@ def no_spec(manifest):
     manifest.ClearField("spec")
 
 
+def no_action_space(manifest):
+    manifest.spec.ClearField("action_space")
+
+
 BAD = {
     "path": (lambda m: setattr(m, "policy_id", "../a"), "UNKNOWN_POLICY", "manifest.policy_id"),
     "dots": (lambda m: setattr(m, "policy_id", ".."), "UNKNOWN_POLICY", "manifest.policy_id"),
@@ -72,6 +78,7 @@ BAD = {
     "hash": (lambda m: setattr(m, "sha256", "0" * 64), "HASH", "manifest.sha256"),
     "size": (lambda m: setattr(m, "size_bytes", 3), "HASH", "manifest.size_bytes"),
     "spec": (no_spec, "SPEC_MISMATCH", "manifest.spec.observation_space"),
+    "action": (no_action_space, "SPEC_MISMATCH", "manifest.spec.action_space"),
 }
 
 
@@ -120,3 +127,41 @@ def test_a_publication_that_breaks_off_at_a_file_is_none_and_can_be_made_again(t
         assert not store.manifests() and store.newest("a") is None
     assert opened.add(models.manifest("a", 1, 1, MODEL), MODEL)[1]
     assert numbers(Store(tmp_path)) == [("a", 1, 1)]
+
+
+def test_what_a_crash_left_is_replaced_by_what_is_published_then(tmp_path):
+    """The version before is the newest one meanwhile; the model without a manifest was never promised to anyone."""
+    before, lost, later = (models.constant_model(value) for value in (0.1, 0.2, 0.3))
+    store = Store(tmp_path)
+    store.add(models.manifest("a", 1, 1, before), before)
+    store.add(models.manifest("a", 1, 2, lost), lost)
+    (tmp_path / "a/1-2.json").unlink()
+    again = Store(tmp_path)
+    assert again.read("a", again.newest("a").version) == before
+    with pytest.raises(Refused, match=r"VERSION_UNAVAILABLE.*up to 1-1, got 1-2"):
+        again.read("a", policy_pb2.PolicyVersion(epoch=1, step=2))
+    assert again.add(models.manifest("a", 1, 2, later), later)[1]
+    for opened in (again, Store(tmp_path)):
+        assert opened.read("a", opened.newest("a").version) == later
+
+
+def test_a_store_makes_its_folder_and_takes_a_model_of_a_million_bytes(tmp_path):
+    model = bytes(1_000_000)
+    store = Store(tmp_path / "runs" / "policies")
+    assert store.add(models.manifest("a", 1, 1, model), model)[0].size_bytes == 1_000_000
+    assert Store(tmp_path / "runs" / "policies").read("a", policy_pb2.PolicyVersion(epoch=1, step=1)) == model
+
+
+def test_the_folder_then_the_model_then_the_manifest_come_to_disk(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def sync(descriptor):
+        synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), tmp_path))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    store = Store(tmp_path)
+    store.add(models.manifest("a", 1, 1, MODEL), MODEL)
+    assert synced == [".", "a/.1-1.onnx.draft", "a", "a/.1-1.json.draft", "a"]
+    store.add(models.manifest("a", 1, 2, MODEL), MODEL)
+    assert synced[5:] == ["a/.1-2.onnx.draft", "a", "a/.1-2.json.draft", "a"]
