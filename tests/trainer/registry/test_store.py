@@ -55,11 +55,12 @@ def test_what_was_acknowledged_is_found_again_and_what_is_partial_is_not(tmp_pat
     assert numbers(Store(tmp_path)) == [("a", 1, 1), ("a", 1, 3)]
 
 
-def test_a_manifest_under_another_name_is_ignored(tmp_path):
+def test_a_manifest_under_another_name_is_ignored(tmp_path, caplog):
     store = Store(tmp_path)
     stored, _ = store.add(models.manifest("a", 1, 1, MODEL), MODEL)
     (tmp_path / "a/7-7.json").write_text(json_format.MessageToJson(stored))
     assert numbers(Store(tmp_path)) == [("a", 1, 1)]
+    assert f"ignored {tmp_path}/a/7-7.json: CONFIG: path: expected {tmp_path}/a/1-1.json" in caplog.text
 
 
 def no_spec(manifest):
@@ -91,6 +92,7 @@ def test_a_bad_publication_is_refused_and_leaves_nothing(tmp_path, name):
     with pytest.raises(Refused) as caught:
         store.add(manifest, MODEL)
     assert str(caught.value).startswith(reason) and caught.value.field == field
+    assert caught.value.got == {"hash": "0" * 64, "size": "3"}.get(name, caught.value.got)
     assert not list(tmp_path.iterdir()) and not store.manifests()
 
 
@@ -99,6 +101,21 @@ def test_models_without_or_with_too_many_bytes_are_refused(tmp_path, monkeypatch
     for model in (b"", b"x" * 11):
         with pytest.raises(Refused, match="1 to 10 bytes"):
             Store(tmp_path).add(models.manifest("a", 1, 1, model), model)
+
+
+def test_a_publication_without_a_hash_says_so_and_one_byte_is_a_model(tmp_path):
+    manifest = models.manifest("a", 1, 1, b"x")
+    assert Store(tmp_path).add(manifest, b"x")[1]
+    manifest.ClearField("sha256")
+    with pytest.raises(Refused, match=r"manifest\.sha256: expected [0-9a-f]{64}, the model's, got nothing"):
+        Store(tmp_path).add(manifest, b"x")
+
+
+def test_a_model_of_32_mib_is_taken_and_no_larger_one():
+    model = bytes(32 * 1024 * 1024)
+    module._check(models.manifest("a", 1, 1, model), model)
+    with pytest.raises(Refused, match="1 to 33554432 bytes, got 33554433 bytes"):
+        module._check(models.manifest("a", 1, 1, model), model + b"0")
 
 
 def test_what_is_not_there_is_refused_in_words(tmp_path):
