@@ -175,3 +175,13 @@ def test_every_number_keeps_its_name_its_agent_and_its_place():
         for i in range(2):
             np.testing.assert_array_equal(getattr(found, ours)[:, :, i], drawn[i][name], err_msg=name)
     assert len({found.terminated.tobytes(), found.truncated.tobytes()}) == 2
+
+
+def test_the_oldest_version_is_found_in_any_step_of_any_copy():
+    """Epochs count before steps, and 0-0 is nobody's."""
+    whole, game = two()
+    versions = np.random.default_rng(4).integers(5, 99, (2, STEPS, COPIES, 2)).astype(np.uint64)
+    versions[0, 1, 2], versions[1, 0, 1], versions[1, 1, 0] = (3, 70), (3, 9), (0, 0)
+    versions[1, 1, 1] = 4, 1
+    parts = [replace(own, version=given) for own, given in zip(whole.agents, versions, strict=True)]
+    assert Trajectories.of(segment(*parts), game).version == (3, 9)

@@ -94,10 +94,13 @@ def test_one_policys_versions_or_all_are_listed():
     assert [request.policy_id for request in registry.requests] == ["a", ""]
 
 
-def test_pauses_double_up_to_a_second(clock):
+def test_pauses_double_up_to_a_second(clock, caplog):
     registry = Scripted(DOWN, LATE, DOWN, DOWN, LATE, DOWN)
     assert len(talk(registry, lambda client: client.list())) == 1
     assert clock.pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    first, *_, last = caplog.messages
+    assert first.startswith("trying again for 60 s: ") and first.endswith("UNAVAILABLE: as the script says")
+    assert last.startswith("trying again for 58 s: ") and len(caplog.messages) == 6  # 2.5 s were spent
 
 
 @pytest.mark.parametrize("failure", [KNOWN, BROKEN])
