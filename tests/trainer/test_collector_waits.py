@@ -77,10 +77,12 @@ def test_the_first_server_describes_the_game():
     assert not servers[1].requests
 
 
-def test_servers_are_asked_in_turn_until_one_answers():
+def test_servers_are_asked_in_turn_until_one_answers(caplog):
     servers = [Describing("down", "down"), Describing("down")]
     assert described(servers).agents == ("a",)
     assert [len(server.requests) for server in servers] == [2, 2]
+    assert len(caplog.messages) == 3
+    assert all(line.startswith("trying again: ") and line.endswith("UNAVAILABLE: down") for line in caplog.messages)
 
 
 def test_a_game_that_is_refused_is_asked_for_once():

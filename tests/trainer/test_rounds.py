@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from dataclasses import FrozenInstanceError
 
 import pytest
 
+from agora.errors import Unavailable
 from trainer.exploration import Explore
 from trainer.rounds import Order, Rounds
 from trainer.settings import TrainingSettings
@@ -56,6 +58,29 @@ def test_a_round_is_the_blocks_that_follow_and_who_was_ordered(newest):
     collector = asyncio.run(play())
     assert collector.asked == [("the game", range(12, 15), 5, ORDER.versions, ORDER.explore, newest)]
     assert collector.closed and not collector.cancelled
+
+
+def test_an_order_stays_as_it_was_given():
+    with pytest.raises(FrozenInstanceError):
+        ORDER.block = 3
+
+
+def test_a_round_that_fails_says_why_to_who_takes_it():
+    class Failing(Asked):
+        async def collect(self, *order):
+            raise Unavailable("there", "is nobody")
+
+    async def play():
+        collector = Failing()
+        rounds = Rounds(collector, "the game", SETTINGS, False)
+        rounds.ask(ORDER)
+        with pytest.raises(Unavailable, match="there: is nobody"):
+            await rounds.take()
+        assert rounds.under_way == ORDER  # so that a checkpoint still has it
+        await rounds.close()
+        return collector
+
+    assert asyncio.run(play()).closed
 
 
 def test_a_round_that_nobody_takes_is_given_up():

@@ -51,6 +51,7 @@ def test_draw_is_proportional_and_never_takes_what_has_no_odds():
     places = draw(odds, np.linspace(0, 1, 4001)[:-1])
     assert np.bincount(places, minlength=4).tolist() == [0, 1000, 3000, 0]
     assert draw(odds, np.array([np.nextafter(1, 0)])) == 2
+    assert draw(1e-12 * odds, np.array([0.24, 0.26])).tolist() == [1, 2]
     with pytest.raises(ValueError, match="positive weight"):
         draw(np.zeros(3), np.array([0.5]))
 
