@@ -18,6 +18,7 @@ SEEN = spaces.Dict(
     {"near": spaces.Box(-1, 1, (3,), np.float32), "kind": spaces.Discrete(4), "on": spaces.MultiBinary(2)}
 )
 DONE = spaces.Box(-1.0, 1.0, (2,), np.float32)
+MASK = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [0, 1]], np.uint8)
 
 
 def port(index, done=DONE, exploration=None, explores=()):
@@ -31,11 +32,12 @@ def shown(masked=False):
     view = {
         "near": np.asfortranarray(rng.uniform(-1, 1, (5, 3)).astype(np.float32)),
         "kind": np.arange(5) % 4,
-        "on": np.ones((5, 2), np.int8),
+        "on": np.array([[0, 1], [1, 0], [1, 1], [0, 0], [1, 0]], np.int8),
     }
     flags = np.zeros((5, 2), np.bool_)
-    masks = {1: {"": np.ones((5, 2), np.uint8)}} if masked else {}
-    return Step([view, view], {}, np.zeros((5, 2)), flags, flags, ~flags, masks)
+    masks = {1: {"": MASK}} if masked else {}
+    other = {path: values[::-1] for path, values in view.items()}
+    return Step([view, other], {}, np.zeros((5, 2)), flags, flags, ~flags, masks)
 
 
 @pytest.mark.parametrize("rows", [np.arange(5), np.array([1, 4])])
@@ -59,11 +61,12 @@ def test_a_frame_is_what_protobuf_reads(rows, more):
             values = [from_tensor(tensor) for tensor in part.observation]
             for value, leaf in zip(values, leaves(SEEN), strict=True):
                 assert value.dtype == leaf.dtype
-                assert np.array_equal(value, step.observations[0][leaf.path][rows])
+                assert np.array_equal(value, step.observations[part.index][leaf.path][rows])
             assert part.memory == (memory.tobytes() if more else b"")
             assert part.steps == (steps.tobytes() if more else b"")
         second = asked.agents[1]
         assert len(second.action_mask) == int(more) and second.HasField("exploration") == more
+        assert [from_tensor(mask).tolist() for mask in second.action_mask] == [MASK[rows].tolist()] * more
         if more:
             assert list(second.exploration.rows) == [[0, 1, 0, 0, 1][row] for row in rows]
 

@@ -16,6 +16,7 @@ from agora.v1 import policy_pb2
 from env_server.environments.base import EnvironmentConfig, Step
 from env_server.rollout.decisions import Answer
 from env_server.rollout.runner import Block, play_block
+from env_server.rollout.trajectory import AgentDecisions, Recorder
 
 
 class Relay:
@@ -365,3 +366,37 @@ def test_the_fallback_starts_at_the_nearest_point_to_nothing_where_bounds_are_op
     first, second = play(range(2), game=Open, kind=Mute, abort=False)[0].agents
     assert (first.action[""].array == 2.0).all() and not second.action[""].array.any()
     assert first.reward.sum() == 2.0 * 7 and not second.reward.any()
+
+
+class Alone(Relay):
+    """One agent, in episodes of one step."""
+
+    agents = ("only",)
+
+    def reset(self, seed, copies):
+        super().reset(seed, copies)
+        self.length = np.ones(self.num_envs, int)
+        return self._show(np.zeros((self.num_envs, 1)))
+
+    def _show(self, rewards):
+        going = self.moment < self.length
+        self.awaited = going[:, None]
+        seen = {"": np.zeros((self.num_envs, 2))}
+        return Step([seen], {"": self.total}, rewards, ~self.awaited, np.zeros_like(self.awaited), self.awaited)
+
+
+def test_one_agent_and_one_step_are_a_block():
+    trajectory, _ = play(range(3), game=Alone)
+    (only,) = trajectory.agents
+    assert trajectory.steps == 1 and only.observation[""].shape == (2, 3, 2) and only.action[""].shape == (1, 3, 1)
+    assert only.terminated.all() and only.acted.tolist() == [[1, 1, 1]]
+
+
+def test_what_all_steps_share_cannot_be_written_to():
+    answer = Answer({"": np.zeros((3, 1))}, np.zeros(3, np.float32), np.zeros((3, 0), np.uint8), "p", (1, 2))
+    decisions = [AgentDecisions.of(answer, np.arange(3), 3) for _ in range(2)]
+    assert decisions[0].acted is decisions[1].acted and decisions[0].acted.tolist() == [1, 1, 1]
+    assert decisions[0].version.tolist() == [[1, 2]] * 3
+    for shared in (decisions[0].acted, decisions[0].version):
+        assert not shared.flags.writeable
+    assert not Recorder(1, np.arange(3, dtype=np.uint32)).outcomes_only

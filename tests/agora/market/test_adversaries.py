@@ -91,6 +91,14 @@ def test_without_a_spoof_the_same_lots_are_traded() -> None:
     assert sent(Style.SPOOFER, sight(LATE, 5), spoof=0) == []
 
 
+def test_one_lot_is_enough_to_hide_and_to_be_hidden() -> None:
+    assert sent(Style.SPOOFER, sight(LATE, 1)) == [("LIMIT", BUY, 9_997, 200)]
+    assert sent(Style.SPOOFER, sight(LATE, 5), spoof=1) == [("LIMIT", BUY, 9_997, 1)]
+    assert sent(Style.LAYERING, sight(LATE, 5), spoof=3) == []  # not even a lot for each of its prices
+    # Nothing is bid for nothing: of four prices above 0 there are two.
+    assert sent(Style.LAYERING, sight(LATE, 5, bid=3)) == [("LIMIT", BUY, 2, 50), ("LIMIT", BUY, 1, 50)]
+
+
 def test_layers_lie_on_four_prices() -> None:
     prices = (9_997, 9_996, 9_995, 9_994)
     assert sent(Style.LAYERING, sight(LATE, 5)) == [("LIMIT", BUY, price, 50) for price in prices]

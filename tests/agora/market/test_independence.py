@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import chisquare, ks_2samp, norm
 
 from agora.market.layout import SIGHT, TRADER, Style
 from agora.market.messages import MESSAGE, Kind
@@ -79,16 +79,18 @@ def test_who_follows_asks_for_every_size(style: Style, change: float) -> None:
     alike(orders(style, {"change": change, "average": 10_000.0 * (1.0 + change)}, threshold=0.01)[:, 4])
 
 
-@pytest.mark.parametrize(
-    ("seen", "side"),
-    [({"step": 10, "ask": 9_997}, BUY), ({"step": 150, "shares": 500, "bid": 10_003}, SELL)],
-)
+@pytest.mark.parametrize("better", [0, 3])
+@pytest.mark.parametrize(("seen", "side"), [({"step": 10}, BUY), ({"step": 150, "shares": 500}, SELL)])
 @pytest.mark.parametrize("style", [Style.SPOOFER, Style.LAYERING])
-def test_a_spoofer_trades_every_size_whenever_it_trades(style: Style, seen: dict[str, Any], side: int) -> None:
-    """It acts half of the time; half of those times a lot is worth enough: by three ticks on average, and a noise."""
-    found = orders(style, seen, take=0.5, noise=4.0, threshold=3.0, spoof=0)
+def test_a_spoofer_trades_every_size_whenever_it_trades(
+    style: Style, seen: dict[str, Any], side: int, better: int
+) -> None:
+    """It acts half of the time, if a lot's worth, with a noise of four ticks, is better by more than three."""
+    price = {"ask": 10_000 - better} if side == BUY else {"bid": 10_000 + better}
+    found = orders(style, seen | price, take=0.5, noise=4.0, threshold=3.0, spoof=0)
     assert set(found[:, 2]) == {side} and set(found[:, 1]) == {Kind.MARKET}
-    assert len(found) == pytest.approx(COUNT / 4, abs=5.0 * np.sqrt(3 / 16 * COUNT))
+    share = 0.5 * norm.sf((3.0 - better) / 4.0)
+    assert len(found) == pytest.approx(share * COUNT, abs=5.0 * np.sqrt(share * COUNT))
     alike(found[:, 4])
 
 
@@ -117,10 +119,19 @@ def test_a_stuffers_sizes_are_of_draws_of_their_own() -> None:
             assert chisquare(pairs).pvalue > SMALLEST
 
 
-def test_a_worth_is_the_signal_and_a_noise_of_its_width() -> None:
-    """Bids at the worth less a surplus, which is exponential: mean 10,000 - 6, variance of both."""
+def test_a_worth_is_the_signal_and_a_noise_of_its_width_on_both_sides() -> None:
+    """Orders at the worth and a surplus, which is exponential with a mean of six: variances add up."""
     found = orders(Style.ZERO_INTELLIGENCE, {}, noise=10.0)
-    bids = found[found[:, 2] == BUY][:, 3]
     spread = np.sqrt(10.0**2 + 6.0**2 + 1 / 12)
-    assert bids.mean() == pytest.approx(10_000.0 - 6.0 - 0.5, abs=5.0 * spread / np.sqrt(len(bids)))
-    assert bids.std() == pytest.approx(spread, rel=0.08)
+    for side, sign in ((BUY, -1), (SELL, 1)):
+        prices = found[found[:, 2] == side][:, 3]
+        assert prices.mean() == pytest.approx(10_000.0 + sign * 6.5, abs=5.0 * spread / np.sqrt(len(prices)))
+        assert prices.std() == pytest.approx(spread, rel=0.08)
+
+
+def test_a_book_reader_believes_in_both_sides_alike() -> None:
+    """Half of what was sent has traded, at all prices alike: what it asks is a mirror image of what it bids."""
+    found = orders(Style.BOOK_READER, {"flow": np.array([[2.0], [2.0], [1.0], [1.0]])}, noise=20.0)
+    bids, asks = (np.abs(found[found[:, 2] == side][:, 3] - 10_000.0) for side in (BUY, SELL))
+    assert ks_2samp(bids, asks).pvalue > SMALLEST
+    assert len(np.unique(bids)) > 10

@@ -13,7 +13,7 @@ from agora.market.messages import MESSAGE, Kind
 from bench.books.streams import COMMON_KINDS, recorded
 from bench.lobster import real
 from env_server.environments.market.book.books import Books
-from env_server.environments.market.book.records import Lane, Phase, SelfTrade
+from env_server.environments.market.book.records import EVENT, Lane, Phase, SelfTrade
 from env_server.environments.market.book.rules import Rules
 from env_server.environments.market.lobster import (
     NO_ASK,
@@ -86,6 +86,35 @@ def test_a_day_that_begins_with_a_book_goes_on_from_it() -> None:
     for row, book in zip(tape[1000:].tolist(), depth[1000:], strict=True):
         replay.play(row)
         assert (replay.depth(200) == book).all()
+
+
+@pytest.mark.parametrize("levels", [1, 3, 9])
+def test_the_levels_of_a_tape_are_what_counting_finds_to_the_ladder_s_ends(levels: int) -> None:
+    """Lots come and go at every price from the lowest to the highest; sums by price are sorted after each message."""
+    rules, rng = Rules(base=5, prices=8), np.random.default_rng(4)
+    lots: dict[int, dict[int, int]] = {BUY: {}, SELL: {}}
+    events, books = np.zeros(600, EVENT), []
+    for event in events:
+        side = int(rng.integers(2))
+        there, price = lots[side], int(rng.integers(5, 13))
+        if there.get(price) and rng.random() < 0.6:
+            kind, size = int(rng.integers(2, 5)), int(rng.integers(1, there[price] + 1))
+            there[price] -= size
+        else:
+            kind, size = 1, int(rng.integers(1, 9))
+            there[price] = there.get(price, 0) + size
+        event["kind"], event["lane"], event["price"], event["size"] = kind, side, price, size
+        asks = sorted((price, size) for price, size in lots[SELL].items() if size)
+        bids = sorted(((price, size) for price, size in lots[BUY].items() if size), reverse=True)
+        asks, bids = ([*side, *[None] * levels][:levels] for side in (asks, bids))
+        books.append(
+            [
+                [*((ask[0] * 25, ask[1]) if ask else (NO_ASK, 0)), *((bid[0] * 25, bid[1]) if bid else (-NO_ASK, 0))]
+                for ask, bid in zip(asks, bids, strict=True)
+            ]
+        )
+    assert {price for side in lots.values() for price in side} == set(range(5, 13))
+    assert np.array_equal(depth_of(events, levels, rules, 25), books)
 
 
 LEVELS = 3
