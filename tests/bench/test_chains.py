@@ -4,12 +4,21 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
 from bench.units import chains
 from bench.units.saving import SAVE, SPEND, Saving, SavingConfig
 
 PATIENT, HASTY = (SAVE, SAVE, SPEND), (SPEND, SPEND, SPEND)
 LATE, SOON = chains.CHAINS
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small products only wait for each other
+    yield
+    torch.set_num_threads(threads)
 
 
 def played(courses):
