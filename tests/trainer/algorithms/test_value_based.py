@@ -267,6 +267,14 @@ def test_agents_of_other_shapes_explore_their_own_choices_evenly():
 
 
 @FAMILY
+def test_values_begin_as_glorot_drew_them(algorithm):
+    """Uniform within sqrt(6 / (in + out)) in every layer, the last one too."""
+    learner = learner_of(algorithm, game_spec((4, 4), (2, 2), 2), hidden=(60,), share=False)
+    for weight, widths in zip(learner.networks[0].weights, (2 + 60, 60 + 4), strict=True):
+        assert 0.9 < float(weight.detach().abs().max()) / math.sqrt(6 / widths) <= 1.0
+
+
+@FAMILY
 def test_targets_begin_as_copies_and_follow_at_their_rate(algorithm):
     for rate in (1e-12, 0.25, 1.0):
         learner = learner_of(algorithm, game_spec((3, 3), (2, 2), 2), averaging=rate)
