@@ -28,7 +28,7 @@ run: $(STAMP)  ## the price war of four Melbourne charging stations, as services
 	$(BIN)/agora run examples/melbourne.yaml
 
 test: $(STAMP)  ## all tests, real processes and sockets included
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## style, types, architecture, contract
 	$(BIN)/ruff check .

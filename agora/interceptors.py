@@ -15,6 +15,8 @@ from agora.v1 import policy_pb2
 
 CALLS = Counter("agora_rpc_calls_total", "RPCs finished, by method and status.", ("method", "code"))
 SECONDS = Histogram("agora_rpc_seconds", "Duration of RPCs; streams count from open to close.", ("method",))
+_NO_RETRY = ("grpc-retry-pushback-ms", "-1")
+"""A refusal is an answer: gRPC's own retries are for who cannot be reached, and would wait several times as long."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -89,4 +91,4 @@ async def _abort(error: Exception, context: Context, method: str) -> None:
         error = incident(error, method)
     CALLS.labels(method, error.status_code.name).inc()
     status = error.to_status()
-    await context.abort(error.status_code, status.details or "", status.trailing_metadata or ())
+    await context.abort(error.status_code, status.details or "", (*(status.trailing_metadata or ()), _NO_RETRY))

@@ -79,7 +79,7 @@ class Lobby(lobby_pb2_grpc.LobbyServiceServicer):
             async with asyncio.timeout(timeout):
                 return await room.next()
         except TimeoutError:
-            raise Unavailable(PREFIX + name, f"nobody joined within {timeout:.1f} s") from None
+            raise Unavailable(PREFIX + name, "nobody joined") from None
 
     async def Join(
         self, request_iterator: AsyncIterator[pb.JoinRequest], context: Context

@@ -32,6 +32,9 @@ EXIT_REFUSED = 2
 EXIT_HOPELESS = 3
 """Exit code of a process whose work cannot go on, and would fail in the same way again; stderr ends with why."""
 
+_NOT_THE_KIND = (IsADirectoryError, NotADirectoryError, FileExistsError)
+"""A folder where a file is meant, or a file where a folder is: as hopeless as a full disk."""
+
 
 @dataclass(frozen=True)
 class Listening:
@@ -129,7 +132,7 @@ def run(main: Callable[[], Awaitable[None]], name: str) -> None:
         log.error("%s", told(cause))
         log.debug("", exc_info=error)
         if isinstance(cause, OSError):
-            sys.exit(EXIT_DISK if cause.errno in DISK else EXIT_FAILED)
+            sys.exit(EXIT_DISK if cause.errno in DISK or isinstance(cause, _NOT_THE_KIND) else EXIT_FAILED)
         if isinstance(cause, Failed):
             sys.exit(EXIT_HOPELESS)
         at_fault = isinstance(cause, Refused) and cause.reason != policy_pb2.REASON_INTERNAL

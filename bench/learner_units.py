@@ -11,6 +11,7 @@ import torch
 
 from bench.report import Row
 from bench.units import policies, values
+from bench.units.chains import CHAINS, Chain, followed
 from bench.units.comparing import errors
 from bench.units.games import MIXED_ONLY, PUZZLES, TEAM, Puzzle, admitted, solved
 from bench.units.gradients import LIMIT, PROBLEMS, gradient_errors, relaxed_errors
@@ -27,6 +28,7 @@ def run(quick: bool) -> list[Row]:
     rows = arrays(20 if quick else 200)
     for algorithm in sorted(ALGORITHMS):
         rows += [_puzzle(algorithm, puzzle, seeds) for puzzle in PUZZLES]
+        rows += [_chain(algorithm, chain, seeds) for chain in CHAINS]
     return rows + [_mixed(algorithm, seeds) for algorithm in sorted(ALGORITHMS)]
 
 
@@ -48,6 +50,12 @@ def _puzzle(algorithm: str, puzzle: Puzzle, seeds: Sequence[int]) -> Row:
     right = puzzle.together if algorithm in TEAM else puzzle.selfish
     found = solved(algorithm, puzzle, seeds)
     return Row(f"{algorithm}: {puzzle.name}", found, "solved", f"{right} with every seed", min(found) == 1.0)
+
+
+def _chain(algorithm: str, chain: Chain, seeds: Sequence[int]) -> Row:
+    found = followed(algorithm, chain, seeds)
+    target = f"spend (0), save (1): {chain.best(algorithm)} with every seed"
+    return Row(f"{algorithm}: saving, discount {chain.discount:g}", found, "solved", target, min(found) == 1.0)
 
 
 def _mixed(algorithm: str, seeds: Sequence[int]) -> Row:

@@ -15,7 +15,7 @@ KINDS = ("U1", "U3", "U4")
 TOGETHER = ("J1", "J3", "J4")
 DECISIONS = 100_000
 """An agent's answer to one call of the engine is one decision, of however many acts."""
-MODES = {"certain": "400:500", "covered": "400:420"}
+MODES = {"certain": "400:510", "covered": "400:420"}
 """How the shield is set, and the seeds that it is tried on so; the first must reach ``DECISIONS``."""
 
 

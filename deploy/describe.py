@@ -14,34 +14,40 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from rich.console import Console
 
 from agora.channels import connect_blocking
-from agora.errors import explain
+from agora.errors import Refused, explain, refusal_in
 from agora.v1 import (
     agent_pb2,
     agent_pb2_grpc,
     environment_pb2,
     environment_pb2_grpc,
+    policy_pb2,
     policy_registry_pb2,
     policy_registry_pb2_grpc,
 )
 from deploy.described import print_description
-from deploy.errors import EXIT_FAILED
+from deploy.errors import EXIT_FAILED, LaunchError
 
 Json = dict[str, Any]
 
 CONNECT_SECONDS = 5.0
 """Longer than a server that is there needs to be reached, and short for whoever mistyped an address."""
 
+_WENT_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
 
 def describe(address: str, *, as_json: bool, timeout: float) -> int:
     """Print what runs at an address.
 
     Returns:
-        The exit code: 0, or 1 if nothing answers.
+        The exit code: 0, or 1 if nothing answers, or no longer.
     """
     errors = Console(stderr=True)
     try:
         with connect_blocking(address) as channel, errors.status(f"asking {address}"):
             found = _look(channel, address, timeout)
+    except LaunchError as error:
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
+        return EXIT_FAILED
     except (grpc.RpcError, grpc.FutureTimeoutError) as error:
         hint = f"is something listening there, such as `python -m env_server --listen {address}`?"
         errors.print(f"{_why(error, address, timeout)}\n{hint}", style="red", markup=False, soft_wrap=True)
@@ -82,26 +88,37 @@ def _environments(channel: grpc.Channel, timeout: float) -> list[Json]:
 
 
 def _game(stub: environment_pb2_grpc.EnvironmentServiceStub, name: str, timeout: float) -> Json:
-    """A game as it is without settings, or why it needs some and which it takes."""
+    """A game as it is without settings, or why it is not described, and which settings it takes.
+
+    Raises:
+        LaunchError: the server went away meanwhile.
+    """
     spec = environment_pb2.EnvironmentSpec(name=name, config_json="{}", num_envs=1)
     try:
         request = environment_pb2.DescribeEnvironmentRequest(environment=spec)
         return _environment(stub.DescribeEnvironment(request, timeout=timeout))
     except grpc.RpcError as error:
-        why = _why(error, name, timeout)
+        why, refused = _why(error, name, timeout), refusal_in(error)
+        if refused is None and error.code() in _WENT_AWAY:
+            raise LaunchError(f"the server went away while it described its game {name}: {why}") from None
     try:
         request = environment_pb2.DescribeEnvironmentRequest(environment=spec, schema_only=True)
         schema = json.loads(stub.DescribeEnvironment(request, timeout=timeout).config_schema_json or "{}")
     except grpc.RpcError:  # a server that does not know the question, or a game that cannot even be imported
         schema = {}
-    return {"refused": why, "config_schema": schema}
+    needs = refused is not None and refused.field.startswith("environment.config")
+    return {"refused": why, "needs_settings": needs, "config_schema": schema}
 
 
 def _why(error: grpc.RpcError | grpc.FutureTimeoutError, asked: str, timeout: float) -> str:
     if isinstance(error, grpc.FutureTimeoutError):
         return f"{asked}: nothing there within {min(timeout, CONNECT_SECONDS):g} s"
     late = hasattr(error, "code") and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    return f"{asked}: no answer within {timeout:g} s (--timeout)" if late else str(explain(error, asked))
+    if late:
+        return f"{asked}: no answer within {timeout:g} s (--timeout)"
+    problem = explain(error, asked)
+    fault = isinstance(problem, Refused) and problem.reason == policy_pb2.REASON_INTERNAL
+    return f"{problem}, of which the server's log tells more" if fault else str(problem)
 
 
 def _environment(answer: environment_pb2.DescribeEnvironmentResponse) -> Json:

@@ -31,8 +31,10 @@ def print_description(console: Console, found: Json) -> None:
 def _environment(console: Console, environment: Json) -> None:
     name = environment["name"]
     if "refused" in environment:
-        console.print(f"environment {name} needs settings: {environment['refused']}", markup=False, soft_wrap=True)
-        _print(console, f"settings of {name}", ("key", "default", "meaning"), _settings(environment["config_schema"]))
+        what = "needs settings" if environment["needs_settings"] else "cannot be described"
+        console.print(f"environment {name} {what}: {environment['refused']}", markup=False, soft_wrap=True)
+        if settings := list(_settings(environment["config_schema"])):
+            _print(console, f"settings of {name}", ("key", "default", "meaning"), settings)
         return
     rows = (
         (a["id"], _space(a.get("observation_space", {})), _space(a.get("action_space", {})))

@@ -95,14 +95,15 @@ class Launcher:
         await self._all_ready(self._supervisors)
         self._doing = f"building the environment {self._experiment.environment.name} (the first time compiles it)"
         source = str(self._folder.config)
-        self._environment = await describe_environment(servers[0].address, self._experiment.environment, source)
+        first = servers[0]
+        self._environment = await describe_environment(first.address, self._experiment.environment, source, first.log)
         self._doing = ""
         self._folder.write_json(self._folder.environment, self._environment)
         self._check_overrides(self._environment["agents"])
         agents = topology.agents(self._environment["agents"], registry)
-        first = len(self._supervisors)
+        before = len(self._supervisors)
         tasks += self._supervise(group, list({c.name: c for replicas in agents.values() for c in replicas}.values()))
-        started = {supervisor.command.name: supervisor for supervisor in self._supervisors[first:]}
+        started = {supervisor.command.name: supervisor for supervisor in self._supervisors[before:]}
         self._agents = {agent: [started[c.name] for c in replicas] for agent, replicas in agents.items()}
         await self._all_ready(self._supervisors)
         return tasks + self._supervise(group, [topology.trainer(registry, servers, agents)])

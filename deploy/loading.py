@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, to_jsonable_python
 
 from deploy.errors import BadExperiment, Fault
 from deploy.experiment import EnvironmentSettings, Experiment
@@ -126,11 +127,24 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _parse(text: str) -> Any:
+    """What a text says in YAML.
+
+    Raises:
+        yaml.YAMLError: it cannot be read, or says what no message can carry: itself within itself, keys of other kinds
+            than text and numbers, hundreds of levels.
+    """
     loader = _Loader(text)
     try:
-        return loader.get_single_data()
+        values = loader.get_single_data()
+        json.dumps(values, default=str)
+        to_jsonable_python(values)
+    except RecursionError:
+        raise yaml.YAMLError("more levels than can be read") from None
+    except (ValueError, TypeError, OverflowError) as error:  # "2020-13-45" is a date to YAML, and there is none
+        raise yaml.YAMLError(str(error)) from error
     finally:
         loader.dispose()
+    return values
 
 
 def _assign(values: dict[str, Any], assignment: str) -> tuple[str, ...]:

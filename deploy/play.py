@@ -22,10 +22,13 @@ from agora.errors import Refused, explain
 from agora.failures import MAX_FAILED_SHARE, Failures, words
 from agora.v1 import environment_pb2, policy_pb2, rollout_pb2 as pb, rollout_pb2_grpc, seat_pb2
 from agora.waiting import waiting
-from deploy.errors import EXIT_FAILED, BadExperiment, Fault, LaunchError
+from deploy.errors import EXIT_FAILED, BadExperiment, Fault, LaunchError, ProcessFailed
 from deploy.experiment import EnvironmentSettings
 from deploy.probing import describe_environment
 from deploy.services import Services, check_agents
+
+RETRIES = 1
+"""How often a service is asked again that did not answer within the deadline."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,16 @@ class _Table:
         game = self._game
         async with Services(self._say) as services:
             server = await services.start("env_server", "env_server", [*game.settings.imports, *game.keeping])
-            about = await describe_environment(server, game.settings, "--set", self._say)
+            log = services.log("env_server")
+            about = await describe_environment(server, game.settings, "--set", log, self._say)
             check_agents("--seat", list(game.seats), about["agents"])
             seats = await services.seat({agent: game.seats.get(agent, game.policy) for agent in about["agents"]})
-            return await self._collect(server, about["agents"], seats)
+            return await self._collect(server, about["agents"], seats, log)
 
     def _say(self, text: str) -> None:
         self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
-    async def _collect(self, server: str, agents: Sequence[str], seats: dict[str, str]) -> Earned:
+    async def _collect(self, server: str, agents: Sequence[str], seats: dict[str, str], log: Path) -> Earned:
         game, earned = self._game, Earned({agent: [] for agent in agents})
         config = json.dumps(game.settings.config, default=str)
         request = pb.CollectRequest(
@@ -133,7 +137,7 @@ class _Table:
             num_blocks=game.blocks,
             deadline_us=int(game.deadline * 1e6),
             fallback=pb.FALLBACK_ENVIRONMENT_DEFAULT,
-            retries=1,
+            retries=RETRIES,
             outcomes_only=True,
         )
         totals = {agent: np.zeros(game.copies) for agent in agents}
@@ -142,10 +146,12 @@ class _Table:
 
             def what() -> str:
                 number = int(progress.tasks[0].completed) + 1
-                return f"block {min(number, game.blocks)} of {game.blocks}; it takes as long as the game does"
+                block = f"block {min(number, game.blocks)} of {game.blocks}"
+                most = (1 + RETRIES) * game.deadline
+                return f"{block}; it takes as long as the game does, and each decision at most {most:g} s"
 
             async with waiting(what, self._say):
-                async for item in _items(server, request):
+                async for item in _items(server, request, log):
                     if item.WhichOneof("kind") == "summary":
                         earned.summary.CopyFrom(item.summary)
                         continue
@@ -163,12 +169,12 @@ class _Table:
         return earned
 
 
-async def _items(server: str, request: pb.CollectRequest) -> Any:
+async def _items(server: str, request: pb.CollectRequest, log: Path) -> Any:
     """The answers; games without a default action end with the first service that fails.
 
     Raises:
         BadExperiment: the server or a service refused something.
-        LaunchError: something did not answer.
+        ProcessFailed: the server failed, or is gone.
     """
     async with connect(server) as channel:
         stub = rollout_pb2_grpc.RolloutServiceStub(channel)
@@ -180,7 +186,7 @@ async def _items(server: str, request: pb.CollectRequest) -> Any:
             except grpc.aio.AioRpcError as error:
                 problem = explain(error, server)
                 if not isinstance(problem, Refused) or problem.reason == policy_pb2.REASON_INTERNAL:
-                    raise LaunchError(str(problem)) from None
+                    raise ProcessFailed("env_server", str(problem), log) from None
                 if problem.reason != policy_pb2.REASON_UNSUPPORTED or request.fallback == pb.FALLBACK_ABORT:
                     raise BadExperiment("play", [Fault(problem.field, problem.expected, problem.got)]) from None
                 request.fallback = pb.FALLBACK_ABORT
@@ -207,8 +213,8 @@ def _show(earned: Earned, game: Game, as_json: bool) -> None:
         table.add_column(heading, justify="right")
     for agent, returns in earned.returns.items():
         values = [value for value in returns if not np.isnan(value)] or [float("nan")]
-        spread = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-        table.add_row(agent, game.seats.get(agent, game.policy), f"{np.mean(values):.4g}", f"{spread:.2g}")
+        spread = f"{1.96 * np.std(values, ddof=1) / np.sqrt(len(values)):.2g}" if len(values) > 1 else "-"
+        table.add_row(agent, game.seats.get(agent, game.policy), f"{np.mean(values):.4g}", spread)
     console = Console(file=sys.stdout)
     console.print(table)
     rate = summary.environment_steps / seconds if seconds else 0.0

@@ -87,7 +87,7 @@ async def _agents(offer: Offer) -> list[str]:
     """Who plays. A server must be told who answers for whom when it starts, so another one is asked before."""
     async with Services(_say) as services:
         server = await services.start("env_server", "env_server", offer.settings.imports)
-        about = await describe_environment(server, offer.settings, "--set", _say)
+        about = await describe_environment(server, offer.settings, "--set", services.log("env_server"), _say)
     agents: list[str] = about["agents"]
     return agents
 

@@ -17,7 +17,7 @@ from deploy.errors import EXIT_REFUSED, BadExperiment, Fault, ProcessFailed, Pro
 from deploy.processes import POLL_SECONDS, START_SECONDS, Child, Command, is_healthy
 from deploy.topology import PYTHON
 
-_ADDRESS = re.compile(r"^(unix:.+|lobby:.+|[^:/]+:\d+)$")
+_ADDRESS = re.compile(r"^(unix:.+|lobby:.+|(\[[0-9A-Fa-f:.]+\]|[^:/\[\]]+):\d+)$")
 GRACE_SECONDS = 3.0
 
 
@@ -47,6 +47,11 @@ def check_agents(flag: str, named: Sequence[str], agents: Sequence[str]) -> None
             raise BadExperiment(flag, [Fault(agent, f"one of {', '.join(agents)}", "an unknown agent")])
 
 
+def is_address(policy: str) -> bool:
+    """Whether what plays an agent is the address of a service that runs, and no policy."""
+    return _ADDRESS.match(policy) is not None
+
+
 class Services:
     """The processes, by name; as a context all of them end with it."""
 
@@ -72,6 +77,10 @@ class Services:
     ) -> None:
         await self._stack.aclose()
 
+    def log(self, name: str) -> Path:
+        """Where a process's output goes; it is gone when they end."""
+        return self._logs / f"{name}.log"
+
     async def start(self, name: str, module: str, arguments: Sequence[str], address: str | None = None) -> str:
         """Start a process, and wait for its health; its address, a free one unless one is asked for.
 
@@ -80,7 +89,7 @@ class Services:
         """
         address = address or self._addresses.address(name)
         words = (*PYTHON, module, "--listen", address, *arguments)
-        command = Command(name, words, self._logs / f"{name}.log", address)
+        command = Command(name, words, self.log(name), address)
         child = Child(command)
         self._stack.push_async_callback(child.stop, GRACE_SECONDS)
         self._running.append((command, child))
@@ -104,7 +113,7 @@ class Services:
         Raises:
             ProcessFailed: a service did not start.
         """
-        starting = {agent: policy for agent, policy in said.items() if not _ADDRESS.match(policy)}
+        starting = {agent: policy for agent, policy in said.items() if not is_address(policy)}
         started = await asyncio.gather(
             *(self.start(agent, "agent_services", _arguments(agent, policy)) for agent, policy in starting.items())
         )

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,9 +44,10 @@ def names(group: str) -> list[str]:
     return sorted(path.stem for path in (ROOT / "experiments" / group).glob("*.yaml"))
 
 
-def load_experiment(group: str, name: str, seed: int) -> Experiment:
-    """An experiment of a group, with a seed."""
-    return load(experiment_file(group, name), [f"seed={seed}"])
+def load_experiment(group: str, name: str, seed: int, changes: Mapping[str, int] | None = None) -> Experiment:
+    """An experiment of a group, with a seed and further changes, as ``agora run --set`` takes them."""
+    settings = {"seed": seed, **(changes or {})}
+    return load(experiment_file(group, name), [f"{key}={value}" for key, value in settings.items()])
 
 
 def is_kept(group: str, name: str, seed: int) -> bool:

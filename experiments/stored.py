@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from trainer.algorithms import ALGORITHMS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = Path(__file__).parent / "results"
+TUNING: Final = "tuning"
+"""Folder below a group's of the runs that a number of steps was chosen on."""
 ACTORS: Final = "actors"
 """Folder of trained policies beside the results, each file named after the SHA-256 of its bytes."""
 _DIGITS: Final = 6
@@ -100,6 +103,40 @@ class Training(_Stored):
     actors: dict[str, str]
 
 
+class Curve(_Stored):
+    """One run's learning curve: greedy evaluations, by environment steps; mean returns over agents."""
+
+    seed: int
+    environment_steps: list[int]
+    means: list[float]
+    standard_errors: list[float]
+
+
+class Tuning(_Stored):
+    """Runs on other seeds than the measured ones, on which an experiment's number of environment steps was chosen.
+
+    Attributes:
+        name: of the experiment.
+        changes: how they differ from it, as ``agora run --set`` takes them; the seed is each curve's own.
+        configurations: by seed, as in ``Training``.
+        episodes: of each evaluation.
+    """
+
+    name: str
+    changes: dict[str, int]
+    configurations: dict[int, str]
+    episodes: int
+    provenance: Provenance
+    curves: list[Curve]
+
+    @property
+    def chosen(self) -> tuple[int, float]:
+        """Environment steps at which the mean of all curves is highest, and that mean."""
+        curves = [dict(zip(curve.environment_steps, curve.means, strict=True)) for curve in self.curves]
+        means = {steps: statistics.fmean(curve[steps] for curve in curves) for steps in curves[0]}
+        return max(means.items(), key=lambda item: item[1])
+
+
 class Matches(_Stored):
     """Who earns what against whom.
 
@@ -154,6 +191,12 @@ def read_group(group: str) -> list[Training]:
     """All stored runs of a group, by name and seed."""
     found = [Training.model_validate_json(path.read_text()) for path in (RESULTS / group).glob("*.json")]
     return sorted(found, key=lambda training: (training.name, training.seed))
+
+
+def read_tuning(group: str, name: str) -> Tuning | None:
+    """The runs that an experiment's number of steps was chosen on, or None."""
+    path = RESULTS / group / TUNING / f"{name}.json"
+    return Tuning.model_validate_json(path.read_text()) if path.exists() else None
 
 
 def read_matches(name: str) -> Matches | None:

@@ -46,6 +46,11 @@ def main() -> None:
             raise
         _complain(f"the engine is not installed: {error.name} is missing; make install, or pip install 'agora[scml]'")
         sys.exit(EXIT_FAILED)
+    except OSError as error:  # a full disk, or a folder that may not be written
+        from agora.errors import told
+
+        _complain(told(error))
+        sys.exit(EXIT_FAILED)
     except Stopped as stopped:
         sys.exit(128 + stopped.signal)
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 Version = tuple[int, int]
 RETRY_SECONDS = 0.2
+LEAST_SECONDS = 2.0
+"""Of the last try: with less it would find no more than that its time is up."""
 QUIET_SECONDS = 30.0
 """How long a server may play before the log says what is waited for."""
 
@@ -79,7 +81,7 @@ class Collector:
         for number in itertools.cycle(range(len(self._servers))):
             try:
                 stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[number])
-                left = max(give_up - time.monotonic(), 0.1)
+                left = max(give_up - time.monotonic(), LEAST_SECONDS)
                 what = f"{self._servers[number]} to describe {name}, at most {left:.0f} s"
                 async with waiting(partial(str, what), log.info):
                     return GameSpec.from_proto(name, await stub.DescribeEnvironment(request, timeout=left))
@@ -182,6 +184,8 @@ class Collector:
     async def _pause(self, failure: AgoraError, give_up: float) -> None:
         transient = isinstance(failure, Unavailable) or (isinstance(failure, Refused) and failure.retryable)
         if not transient or time.monotonic() > give_up:
+            if isinstance(failure, Unavailable):
+                raise Unavailable(failure.address, f"no answer for {self._patience:g} s: {failure.why}")
             raise failure
         log.warning("trying again: %s", failure)
         await asyncio.sleep(RETRY_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from agora.errors import Refused
 from agora.failures import Failures
-from agora.files import writing
+from agora.files import replacing
 from agora.v1 import policy_pb2
 from trainer.collector import Collector, Version
 from trainer.segments import count_episodes, episode_returns
@@ -127,7 +126,5 @@ def write_returns(path: Path, agents: Sequence[str], evaluations: Sequence[Mappi
                 row.get("failed_episodes", 0),
             ]
         )
-    draft = path.with_suffix(".tmp")
-    with writing(draft):
+    with replacing(path) as draft:
         draft.write_text(text.getvalue())
-    os.replace(draft, path)

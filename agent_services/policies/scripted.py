@@ -189,10 +189,15 @@ def _draw(number: int, leaf: Leaf, batch: Batch) -> Head:
         values = (low + (high - low) * batch.draws.uniform(number, size)).reshape(-1, *leaf.shape)
         cast = (np.rint(values) if leaf.dtype.kind != "f" else values).astype(leaf.dtype)
         return Chosen(np.minimum(np.maximum(cast, leaf.low), leaf.high))
-    uniform = batch.draws.uniform(number, size)
     mask = batch.masks[number]
-    legal = uniform if mask is None else np.where(mask.reshape(uniform.shape) != 0, uniform, -1.0)
+    if mask is None:  # one draw a choice, for there may be more choices than fit into memory
+        counts = np.asarray(choices, np.int64)
+        picked = (batch.draws.uniform(number, counts.size) * counts).astype(np.int64)
+        values = np.minimum(picked, counts - 1).reshape(-1, *leaf.shape) + leaf.low
+        return Chosen(np.ascontiguousarray(values, leaf.dtype))
+    uniform = batch.draws.uniform(number, size)
+    legal = np.where(mask.reshape(uniform.shape) != 0, uniform, -1.0)
     ends = np.cumsum(choices).tolist()
-    picked = [legal[:, e - n : e].argmax(axis=1) for e, n in zip(ends, choices, strict=True)]
-    values = np.stack(picked, axis=1).reshape(-1, *leaf.shape) + leaf.low
+    columns = [legal[:, e - n : e].argmax(axis=1) for e, n in zip(ends, choices, strict=True)]
+    values = np.stack(columns, axis=1).reshape(-1, *leaf.shape) + leaf.low
     return Chosen(np.ascontiguousarray(values, leaf.dtype))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
+from agora.errors import told
 from analysis.market import measures
 from analysis.market.earnings import earnings
 from analysis.market.episodes import Episode, NoMarketError, episodes
@@ -127,6 +128,9 @@ def main() -> int:
         return command()
     except (NoMarketError, ValueError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, or a folder that may not be written
+        print(told(error), file=sys.stderr)
         return 1
 
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
+from agora.files import replacing
 from analysis.market.episodes import Episode
 
 COLUMNS: Final = 2_000
@@ -35,7 +36,8 @@ def write_replay(path: Path, episode: Episode) -> None:
         library=get_plotlyjs(),
         data=json.dumps(replay_data(episode)).replace("</", "<\\/"),  # Names end no script.
     )
-    path.write_text(page)
+    with replacing(path) as draft:
+        draft.write_text(page, encoding="utf-8")
 
 
 def replay_data(episode: Episode) -> dict[str, Any]:

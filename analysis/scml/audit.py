@@ -19,6 +19,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from agora.errors import told
+from agora.files import replacing
 from analysis.scml.runs import Run
 from analysis.scml.tables import NO_UNSAFE, UNSAFE, BrokenTableError
 from analysis.scml.verdict import Audit, Finding, Tally, audit
@@ -45,7 +47,7 @@ def main(arguments: Arguments) -> int:
     """Audit, print a table, write both files.
 
     Returns:
-        0, or 1 where this is not a run or its tables are broken.
+        0, or 1 where this is not a run, its tables are broken or a file cannot be written.
     """
     try:
         found = audit(
@@ -54,7 +56,11 @@ def main(arguments: Arguments) -> int:
     except BrokenTableError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
-    write(found, arguments.json or arguments.run / "audit.json", arguments.unsafe or arguments.run / UNSAFE)
+    try:
+        write(found, arguments.json or arguments.run / "audit.json", arguments.unsafe or arguments.run / UNSAFE)
+    except OSError as error:  # a full disk, or a folder that may not be written
+        Console(stderr=True).print(told(error), style="red", markup=False, soft_wrap=True)
+        return 1
     show(found, Console())
     return 0
 
@@ -74,9 +80,8 @@ def write(found: Audit, summary: Path, findings: Path) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(path.suffix + ".part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    with replacing(path) as draft:
+        draft.write_bytes(content)
 
 
 def show(found: Audit, console: Console) -> None:

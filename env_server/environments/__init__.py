@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import re
 from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from agora.errors import Refused
 from agora.names import check_agent_ids
 from agora.spaces import check_carried, leaves
 from agora.v1 import environment_pb2, policy_pb2
-from env_server.environments.base import Environment
+from env_server.environments.base import Environment, not_exiting
+
+log = logging.getLogger(__name__)
 
 ENVIRONMENTS = {
     "charging": "env_server.environments.charging:Charging",
@@ -45,12 +48,13 @@ def add(game: str) -> None:
     if ENVIRONMENTS.get(name, place) != place:
         raise Refused(policy_pb2.REASON_CONFIG, "game", "a name that no other game has", repr(name))
     try:
-        config = getattr(_import(place), "Config", None)
+        found = _import(place)
     except Exception as error:  # it is somebody's own code
         got = f"{type(error).__name__}: {error}"
         raise Refused(policy_pb2.REASON_CONFIG, "game", "a class that can be imported", got) from error
-    if config is None:
-        raise Refused(policy_pb2.REASON_CONFIG, "game", "an Environment class, with its Config", repr(place))
+    if not _is_game(found):
+        expected = "an Environment class, with reset, step and a Config that is an EnvironmentConfig"
+        raise Refused(policy_pb2.REASON_CONFIG, "game", expected, repr(place))
     ENVIRONMENTS[name] = place
 
 
@@ -86,8 +90,10 @@ def make(spec: environment_pb2.EnvironmentSpec, num_envs: int | None = None) -> 
         field = ".".join(("environment.config", *(str(part) for part in first["loc"])))
         raise Refused(policy_pb2.REASON_CONFIG, field, first["msg"], repr(first["input"])) from error
     try:
-        environment = game(config, copies)
-    except ValueError as error:
+        with not_exiting():
+            environment = game(config, copies)
+    except ValueError as error:  # settings that it cannot play, or its own fault: only the traceback tells which
+        log.warning("%s is not built", spec.name, exc_info=error)
         raise Refused(policy_pb2.REASON_CONFIG, "environment.config", "a playable game", str(error)) from error
     _check_described(environment)
     return environment
@@ -111,7 +117,14 @@ def _check_described(environment: Environment) -> None:
 
 def _import(place: str) -> type[Environment]:
     module, _, attribute = place.partition(":")
-    return cast(type[Environment], getattr(importlib.import_module(module), attribute))
+    with not_exiting():
+        return cast(type[Environment], getattr(importlib.import_module(module), attribute))
+
+
+def _is_game(game: object) -> bool:
+    config = getattr(game, "Config", None)
+    methods = (getattr(game, name, None) for name in ("reset", "step"))
+    return isinstance(config, type) and issubclass(config, BaseModel) and all(map(callable, methods))
 
 
 def _settings(spec: environment_pb2.EnvironmentSpec, game: type[Environment]) -> Any:

@@ -11,7 +11,8 @@ turn-based and event-driven games are one interface.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -133,6 +134,19 @@ class Environment(Protocol):
                 against the rules; nothing has changed. Whatever else is raised is a fault of the environment.
         """
         ...
+
+
+@contextmanager
+def not_exiting() -> Iterator[None]:
+    """Code of a game runs under it: an exit that it asks for is its own fault, not the end of the server.
+
+    Raises:
+        RuntimeError: it raised ``SystemExit``.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(f"it asked the server to exit, with {error.code!r}") from error
 
 
 def check_reset(seed: int, copies: NDArray[np.uint32], num_envs: int) -> None:

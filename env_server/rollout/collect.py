@@ -17,7 +17,7 @@ from agora.lobby import Lobby
 from agora.v1 import agent_pb2, environment_pb2, policy_pb2, rollout_pb2 as pb
 from agora.version import PROTOCOL_VERSION
 from env_server.environments import make
-from env_server.environments.base import DefaultingEnvironment, Environment
+from env_server.environments.base import DefaultingEnvironment, Environment, not_exiting
 from env_server.log import TrajectoryLog, logged
 from env_server.pool import Pool
 from env_server.rollout.decisions import agent_specs, ports_for
@@ -213,7 +213,8 @@ class Collection:
         minds = RemoteMinds(links, ports, copies, number, self._timeout, request.retries)
         unseen = request.outcomes_only and self._log is None
         block = Block(request.seed, number, abort=self._aborts, defaults=self._defaults, outcomes_only=unseen)
-        trajectory = await play_block(self.environment, copies, minds, block, self._workshop.workers)
+        with not_exiting():
+            trajectory = await play_block(self.environment, copies, minds, block, self._workshop.workers)
         self.summary.substituted_actions += block.substituted
         return trajectory
 

@@ -99,9 +99,9 @@ class AgentLink:
             try:
                 stream = await self._stream(replica, deadline)
                 return await use(stream, max(deadline - time.monotonic(), 0.0))
-            except Unavailable:
+            except Unavailable as error:
                 if time.monotonic() + REDIAL_SECONDS >= deadline:
-                    raise
+                    raise Unavailable(error.address, f"no answer within {timeout:g} s ({error.why})") from error
                 if (attempt + 1) % len(self.addresses) == 0:
                     await asyncio.sleep(REDIAL_SECONDS)
         raise AssertionError("count() does not end")

@@ -85,8 +85,7 @@ class AgentStream:
                 raise
             if isinstance(error, grpc.RpcError):
                 raise explain(error, address) from error
-            why = f"did not answer the hello within {timeout:.1f} s, the time that it has for a decision"
-            raise Unavailable(address, why) from error
+            raise Unavailable(address, "nothing there, or it did not answer the hello") from error
         stream._reader = asyncio.create_task(stream._read())
         return stream
 

@@ -12,7 +12,7 @@ from agora.codec import from_tensor, to_tensor
 from agora.errors import Refused
 from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, policy_pb2
 from env_server.environments import ENVIRONMENTS, load, make
-from env_server.environments.base import Environment, PayoffEnvironment
+from env_server.environments.base import Environment, PayoffEnvironment, not_exiting
 from env_server.rollout.collect import Workshop
 from env_server.sessions.connection import Connection
 from env_server.sessions.messages import describe, schema
@@ -66,7 +66,8 @@ def _evaluate(environment: Environment, request: pb.EvaluatePayoffRequest) -> pb
     actions = from_tensor(request.actions, "actions")
     if actions.dtype != np.float64:
         raise Refused(policy_pb2.REASON_DATA_TYPE, "actions", "float64", actions.dtype.name)
-    payoffs, gradients = environment.payoff(actions, request.gradient)
+    with not_exiting():
+        payoffs, gradients = environment.payoff(actions, request.gradient)
     answer = pb.EvaluatePayoffResponse(payoffs=to_tensor(payoffs))
     if gradients is not None:
         answer.gradients.CopyFrom(to_tensor(gradients))

@@ -14,7 +14,14 @@ from prometheus_client import Gauge
 from agora.errors import IllegalAction, Refused, incident
 from agora.spaces import leaves, ordered
 from agora.v1 import environment_pb2, policy_pb2, seat_pb2
-from env_server.environments.base import Environment, OutsourcedEnvironment, RestartingEnvironment, Step, Values
+from env_server.environments.base import (
+    Environment,
+    OutsourcedEnvironment,
+    RestartingEnvironment,
+    Step,
+    Values,
+    not_exiting,
+)
 from env_server.rollout.collect import Workshop, key_of
 from env_server.rollout.decisions import middle
 from env_server.rollout.runner import QUICK_SECONDS
@@ -203,7 +210,8 @@ class Session:
             raise Refused(policy_pb2.REASON_NOT_READY, "session", "an open session", "one that was closed")
         started = time.perf_counter()
         try:
-            step = work() if self._quick else await self._elsewhere(work)
+            with not_exiting():
+                step = work() if self._quick else await self._elsewhere(work)
         except IllegalAction:
             raise
         except BaseException as error:

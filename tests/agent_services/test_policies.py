@@ -68,6 +68,16 @@ def test_random_is_legal_and_spreads():
     assert set(heads[1].action[:, 0]) == {0, 2} and set(heads[1].action[:, 1]) == {0, 1, 2, 3}
 
 
+def test_random_spreads_over_choices_that_nobody_can_count():
+    space = spaces.Dict({"a": spaces.Discrete(2**62, start=-5), "b": spaces.MultiDiscrete([2**40, 3])})
+    seen = [np.zeros((500, 1), np.float32)]
+    heads = decide(script("random"), seen, Spaces((), leaves(space)), [None, None]).heads
+    for leaf, head in zip(leaves(space), heads, strict=True):
+        leaf.check(head.action, 500, "action")
+    assert heads[0].action.mean() / 2**61 == pytest.approx(1.0, abs=0.15)  # five standard errors
+    np.testing.assert_allclose(np.bincount(heads[1].action[:, 1], minlength=3) / 500, 1 / 3, atol=0.11)
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "words"),
     [

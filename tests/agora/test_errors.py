@@ -84,6 +84,42 @@ def test_who_is_not_there_is_unavailable():
     assert isinstance(error, Unavailable) and error.address == "127.0.0.1:1"
 
 
+class Lonely(policy_registry_pb2_grpc.PolicyRegistryServiceServicer):
+    """Waits in vain for somebody else; counts how often it is asked to."""
+
+    asked = 0
+
+    async def List(self, request, context):
+        self.asked += 1
+        raise Unavailable("somebody else", "gone")
+
+    async def Watch(self, request, context):
+        self.asked += 1
+        raise Unavailable("somebody else", "gone")
+        yield
+
+
+@pytest.mark.parametrize(("method", "request_"), [("List", pb.ListRequest()), ("Watch", pb.WatchRequest())])
+def test_a_wait_in_vain_is_told_once_and_not_begun_again_by_the_channel(method, request_):
+    """Channels try again where nobody could be reached: here somebody was, and says so."""
+
+    async def call():
+        server, lonely = grpc.aio.server(options=SERVER_OPTIONS, interceptors=(Boundary(),)), Lonely()
+        policy_registry_pb2_grpc.add_PolicyRegistryServiceServicer_to_server(lonely, server)
+        address = bind(server, "127.0.0.1:0")
+        await server.start()
+        async with connect(address) as channel:
+            answer = getattr(policy_registry_pb2_grpc.PolicyRegistryServiceStub(channel), method)(request_)
+            with pytest.raises(grpc.RpcError) as caught:
+                await (answer if method == "List" else answer.read())
+        await server.stop(None)
+        return caught.value.code(), explain(caught.value, address), lonely.asked
+
+    code, error, asked = asyncio.run(call())
+    assert code == grpc.StatusCode.UNAVAILABLE and isinstance(error, Refused) and error.field == "somebody else"
+    assert asked == 1
+
+
 def test_fields_nest():
     assert str(REFUSED.under("seats[0]")).startswith("UNKNOWN_POLICY: seats[0].policy_id: expected a known policy")
 

@@ -104,6 +104,27 @@ def test_describe_every_game_of_a_real_server(capsys):
     assert "environment pettingzoo needs settings" in out and "MODULE?KEY=VALUE" in out and "maker_0" in out
 
 
+def games(*classes):
+    return [word for game in classes for word in ("--game", f"{game.lower()}=tests.support.tiny_game:{game}")]
+
+
+def test_describe_tells_games_that_fail_from_those_that_need_settings(capsys):
+    with Service("env_server", games("Tiny", "Unbuilt", "Needy")) as server:
+        assert exit_code("describe", server.address, "--json", "--timeout", "300") == 0
+        found = {game["name"]: game for game in json.loads(capsys.readouterr().out)["environments"]}
+        assert exit_code("describe", server.address, "--timeout", "300") == 0
+    out = capsys.readouterr().out
+    assert found["tiny"]["agents"] and not found["unbuilt"]["needs_settings"] and found["needy"]["needs_settings"]
+    assert "environment unbuilt cannot be described: INTERNAL" in out and "the server's log tells more" in out
+    assert "environment needy needs settings: CONFIG: environment.config.who" in out
+
+
+def test_describe_says_which_game_a_server_went_away_with(capsys):
+    with Service("env_server", games("Tiny", "Deadly")) as server:
+        assert exit_code("describe", server.address, "--timeout", "300") == 1
+    assert "the server went away while it described its game deadly" in capsys.readouterr().err
+
+
 def test_describe_says_whom_it_waited_for(capsys):
     """A server that is frozen: it accepts calls and says nothing."""
     with Service("env_server", []) as server:

@@ -80,6 +80,12 @@ def test_numbers_as_people_write_them(written):
         ("{", "(file): expected YAML"),
         ("seed: 1\nseed: 2", "'seed' is given twice"),
         ("seed: !!python/object/apply:os.system [true]", "(file): expected YAML"),
+        ("seed: 2020-13-45", "(file): expected YAML, got month must be in 1..12"),
+        ("seed: !!int x", "(file): expected YAML, got invalid literal"),
+        ("environment: {config: &a {x: *a}}", "(file): expected YAML, got Circular reference"),
+        ("environment: {config: {x: {2020-01-01: 3}}}", "(file): expected YAML, got keys must be"),
+        (f"environment: {{config: {{x: {'[' * 400}{']' * 400}}}}}", "(file): expected YAML, got"),
+        (f"seed: {'[' * 5000}", "(file): expected YAML, got more levels than can be read"),
     ],
 )
 def test_mistakes_name_file_field_expected_and_got(written, text, words):
@@ -99,6 +105,8 @@ def test_all_mistakes_at_once(written):
         ("=3", "expected KEY=VALUE"),
         ("seed.deeper=3", "--set seed.deeper=3: seed: expected a mapping"),
         ("seed=[1", "seed: expected a YAML value"),
+        ("seed=2020-13-45", "--set seed=2020-13-45: seed: expected a YAML value, got month must be in 1..12"),
+        ("environment.config.x=&a [*a]", "environment.config.x: expected a YAML value, got Circular reference"),
     ],
 )
 def test_mistakes_in_flags(written, flag, words):

@@ -6,6 +6,7 @@ import pytest
 
 from bench.processes import Service
 from deploy.cli import main
+from deploy.services import is_address
 
 SHORT = ("play", "charging", "--set", "episode_rounds=3", "--copies", "4")
 
@@ -41,6 +42,28 @@ def test_a_game_may_be_ones_own(capsys):
     told = json.loads(capsys.readouterr().out)
     # The middle of the bounds is 0, and the mean of an action is what the game pays.
     assert told["steps"] == 15 and told["returns"] == {"driver": [0.0, 0.0, 0.0]}
+
+
+FAULTY = ("play", "faulty", "--game", "faulty=tests.support.tiny_game:Faulty", "--copies", "2")
+
+
+@pytest.mark.parametrize("fault", ["build", "reset", "step"])
+def test_a_fault_of_the_game_ends_with_1_and_the_servers_last_words(fault, capsys):
+    """The server's log goes with it: what is needed of it is said."""
+    assert run(*FAULTY, "--set", f"fault={fault}", "--set", "kind=KeyError") == 1
+    said = capsys.readouterr().err
+    assert "env_server: " in said and "KeyError: 'a secret of the game'" in said and "incident" in said
+
+
+def test_one_episode_has_a_mean_and_no_spread(capsys):
+    assert run("play", "matrix", "--copies", "1") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("player_")]
+    assert rows and all(row[-1] == "-" and float(row[-2]) == float(row[-2]) for row in rows)
+
+
+def test_a_seat_may_be_at_an_address_of_ipv6():
+    assert is_address("[::1]:9") and is_address("localhost:9")
+    assert not is_address("scripted:random") and not is_address("http://127.0.0.1:80")
 
 
 @pytest.mark.parametrize(

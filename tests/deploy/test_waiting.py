@@ -8,7 +8,7 @@ import pytest
 
 from agora import waiting as module
 from agora.waiting import waiting
-from bench.processes import Service
+from bench.processes import Service, free_address
 from deploy import services
 from deploy.cli import main
 from deploy.errors import ProcessFailed
@@ -75,3 +75,12 @@ def test_a_web_proxy_does_not_stop_a_game_on_this_machine(command, monkeypatch, 
         assert ended.value.code == 0 and "2 episodes" in capsys.readouterr().out
     else:  # it gets as far as to be told that the address is taken
         assert ended.value.code == 2 and "an address that is free" in capsys.readouterr().err
+
+
+def test_a_seat_where_nobody_answers_ends_after_the_time_that_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.05)
+    with pytest.raises(SystemExit) as ended:
+        main(("play", "matrix", "--seat", f"player_0={free_address()}", "--copies", "2", "--deadline", "0.5"))
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "no answer within 0.5 s" in said
+    assert "waiting for block 1 of 1; it takes as long as the game does, and each decision at most 1 s" in said

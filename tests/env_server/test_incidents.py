@@ -25,7 +25,7 @@ from agora.v1 import (
 from bench.processes import Service, free_address
 
 GAME = ["--game", "faulty=tests.support.tiny_game:Faulty"]
-KINDS = ("ValueError", "RuntimeError", "KeyError", "MemoryError")
+KINDS = ("ValueError", "RuntimeError", "KeyError", "MemoryError", "SystemExit")
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +107,32 @@ def collected(server, minds, **config):
     return explain(caught.value, server)
 
 
+@pytest.mark.parametrize("kind", ["ValueError", "SystemExit"])
 @pytest.mark.parametrize("fault", ["reset", "step"])
-def test_a_collection_tells_a_fault_of_the_game_as_one(fault, server, minds, log):
-    assert is_an_incident(collected(server, minds, fault=fault), log)
+def test_a_collection_tells_a_fault_of_the_game_as_one(fault, kind, server, minds, log):
+    assert is_an_incident(collected(server, minds, fault=fault, kind=kind), log)
+
+
+@pytest.mark.parametrize("kind", ["KeyError", "SystemExit"])
+def test_a_game_that_cannot_be_built_is_an_incident_and_not_the_servers_end(kind, server, minds, log):
+    game = spec(fault="build", kind=kind)
+    with connect_blocking(server) as channel, pytest.raises(grpc.RpcError) as caught:
+        stub = environment_pb2_grpc.EnvironmentServiceStub(channel)
+        stub.DescribeEnvironment(pb.DescribeEnvironmentRequest(environment=game), timeout=60)
+    assert is_an_incident(explain(caught.value, server), log)
+    assert is_an_incident(collected(server, minds, fault="build", kind=kind), log)
+
+
+def test_a_value_that_a_game_does_not_take_when_it_is_built_is_told_and_its_traceback_logged(server, log):
+    """It may be a setting or the game's own fault; who looks into the log can tell."""
+    with connect_blocking(server) as channel, pytest.raises(grpc.RpcError) as caught:
+        stub = environment_pb2_grpc.EnvironmentServiceStub(channel)
+        game = spec(fault="build", kind="ValueError")
+        stub.DescribeEnvironment(pb.DescribeEnvironmentRequest(environment=game), timeout=60)
+    refused = explain(caught.value, server)
+    assert refused.reason == policy_pb2.REASON_CONFIG and refused.got == "a secret of the game"
+    told = log.read_text().partition("faulty is not built")[2]
+    assert "Traceback" in told and "in _fail" in told
 
 
 def test_a_collection_names_the_agent_whose_action_is_against_the_rules(server, minds):

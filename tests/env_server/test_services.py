@@ -13,7 +13,7 @@ import pytest
 
 from agora.channels import connect_blocking
 from agora.codec import from_tensor, to_tensor
-from agora.errors import Refused, explain
+from agora.errors import Refused, Unavailable, explain
 from agora.v1 import (
     environment_pb2 as env_pb,
     environment_pb2_grpc,
@@ -162,6 +162,20 @@ def test_the_collector_shares_blocks_among_servers(server, minds, tmp_path):
     for mine, theirs in zip(both, one, strict=True):
         assert np.array_equal(mine.agents[3].reward, theirs.agents[3].reward)
         assert np.array_equal(mine.state["charging_flows"], theirs.state["charging_flows"])
+
+
+def test_a_collector_says_how_long_it_waited_and_why_in_vain():
+    nobody = free_address()
+
+    async def ask():
+        collector = Collector([nobody], {}, run="c", seed=5, deadline=1, patience=0.1)
+        try:
+            await collector.describe("charging", "{}")
+        finally:
+            await collector.close()
+
+    with pytest.raises(Unavailable, match=f"{nobody}: no answer for 0.1 s: UNAVAILABLE: failed to connect"):
+        asyncio.run(ask())
 
 
 def test_payoff_is_what_a_step_pays(server):

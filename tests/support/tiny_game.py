@@ -1,6 +1,7 @@
 """A game of somebody's own, batched: both agents are paid what they say, three times."""
 
 import builtins
+import os
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -52,6 +53,10 @@ class Faulty(Tiny):
 
     Config = FaultyConfig
 
+    def __init__(self, config, num_envs):
+        super().__init__(config, num_envs)
+        self._fail("build")
+
     def _fail(self, call):
         if self.config.fault == call:
             raise getattr(builtins, self.config.kind)("a secret of the game")
@@ -93,3 +98,25 @@ class PaysNan(Tiny):
             rewards = rewards.astype(float)
             rewards[-1, 1] = np.nan
         return super()._show(rewards)
+
+
+class Unbuilt(Tiny):
+    """Fails when it is built."""
+
+    def __init__(self, config, num_envs):
+        raise KeyError("a secret of the game")
+
+
+class Deadly(Tiny):
+    """Takes its process with it."""
+
+    def __init__(self, config, num_envs):
+        os._exit(5)
+
+
+class NeedyConfig(TinyConfig):
+    who: str
+
+
+class Needy(Tiny):
+    Config = NeedyConfig

@@ -40,7 +40,7 @@ def agent(folder):
         yield address
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_it_keeps_the_contract(agent):

@@ -17,8 +17,8 @@ training: {algorithm: ippo, num_envs: 8, max_environment_steps: 80, evaluation: 
 """
 
 
-def agora_run(folder, *flags):
-    words = [sys.executable, "-P", "-m", "deploy.cli", "run", "pond.yaml", *flags]
+def agora_run(folder, *flags, file="pond.yaml"):
+    words = [sys.executable, "-P", "-m", "deploy.cli", "run", str(file), *flags]
     return subprocess.run(words, cwd=folder, env=VARIABLES, capture_output=True, text=True, timeout=300)
 
 
@@ -39,3 +39,28 @@ def test_flags_name_the_game_and_resume_needs_them_no_more(tmp_path):
     assert rows[-1]["kind"] == "end" and rows[-1]["environment_steps"] >= 160
     other = agora_run(tmp_path, "--resume", "--pettingzoo-module", "sea")
     assert other.returncode == 2 and "environment.pettingzoo_modules: expected ['pond'], got ['sea']" in other.stderr
+
+
+def test_a_run_is_resumed_from_another_folder_where_its_module_can_be_found_and_not_elsewhere(tmp_path):
+    page, game, other = dict(blocks(ROOT / "docs" / "doors" / "host.md")), tmp_path / "game", tmp_path / "other"
+    game.mkdir()
+    other.mkdir()
+    (game / "pond.py").write_text(page["python lake.py"])
+    (game / "pond.yaml").write_text(EXPERIMENT)
+    done = agora_run(game, "--pettingzoo-module", "pond")
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = ("--runs-dir", str(game / "runs"), "--resume", "--set", "training.max_environment_steps=160")
+    lost = agora_run(other, *again, file=game / "pond.yaml")
+    assert lost.returncode == 2 and "No module named 'pond'" in lost.stderr and "Traceback" not in lost.stderr
+    (other / "pond.py").write_text(page["python lake.py"])
+    more = agora_run(other, *again, file=game / "pond.yaml")
+    assert more.returncode == 0, more.stdout + more.stderr
+    assert (game / "runs" / "pond" / "report.html").exists() and not (other / "runs").exists()
+
+
+def test_a_fault_of_the_game_is_told_and_its_log_is_kept(tmp_path):
+    (tmp_path / "pond.yaml").write_text("environment: {name: own, config: {fault: build, kind: KeyError}}")
+    done = agora_run(tmp_path, "--game", "own=tests.support.tiny_game:Faulty")
+    assert done.returncode == 1 and "KeyError: 'a secret of the game'" in done.stderr
+    log = tmp_path / "runs" / "pond" / "logs" / "env_server-0.log"
+    assert str(log.relative_to(tmp_path)) in done.stderr and "Traceback" in log.read_text()

@@ -20,6 +20,8 @@ from trainer.spec import UNBOUNDED, GameSpec, check_observed
 Floats = NDArray[np.float32]
 Leaves = Mapping[str, NDArray[Any]]
 MOST = float(np.finfo(np.float32).max)
+MOST_OUTPUTS = 65_536
+"""Of a policy's network; a layer of 128 units before so many takes 32 MiB, and training four times that."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Game:
         """Read a game's spaces.
 
         Raises:
-            ValueError: an agent's action is not a single leaf, or an observation has a key that policies need.
+            ValueError: an agent's action is not a single leaf or has more choices than a network can weigh, or an
+                observation has a key that policies need.
         """
         observation = tuple(leaves(space) for space in spec.observation_spaces)
         for agent, seen in zip(spec.agents, observation, strict=True):
@@ -142,4 +145,6 @@ def _single(agent: str, space: Any) -> Leaf:
     # A Dict or Tuple of one member is one leaf too, but its heads have names that no exported policy answers to.
     if len(found) != 1 or found[0].path:
         raise ValueError(f"action space of {agent}: expected a single Box or choices, got {space}")
+    if (outputs := output_width(found[0])) > MOST_OUTPUTS:
+        raise ValueError(f"action space of {agent}: expected at most {MOST_OUTPUTS:,} choices, got {outputs:,}")
     return found[0]

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from agora.channels import connect
-from agora.errors import explain
+from agora.errors import Unavailable, explain
 from agora.v1 import policy_registry_pb2 as pb, policy_registry_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 CALL_SECONDS = 10.0
+LEAST_SECONDS = 2.0
+"""Of the last try: with less it would find no more than that its time is up."""
 _RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -74,10 +76,14 @@ class RegistryClient:
         until, backoff = time.monotonic() + self._patience, 0.1
         while True:
             try:
-                return await method(request, timeout=min(CALL_SECONDS, max(until - time.monotonic(), 0.1)))
+                return await method(request, timeout=min(CALL_SECONDS, max(until - time.monotonic(), LEAST_SECONDS)))
             except grpc.aio.AioRpcError as error:
-                if error.code() not in _RETRIED or time.monotonic() + backoff > until:
-                    raise explain(error, self._address) from error
-                log.warning("trying again for %.0f s: %s", until - time.monotonic(), explain(error, self._address))
+                failure = explain(error, self._address)
+                if error.code() not in _RETRIED:
+                    raise failure from error
+                if time.monotonic() + backoff > until:
+                    why = f"the policy registry gave no answer for {self._patience:g} s: {failure}"
+                    raise Unavailable(self._address, why) from error
+                log.warning("trying again for %.0f s: %s", until - time.monotonic(), failure)
             await asyncio.sleep(backoff)
             backoff = min(2.0 * backoff, 1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from agora.files import replacing
 from trainer.report import learning, returns, summary
 from trainer.report.arena import episode_figure
 from trainer.report.data import Run, load_run
@@ -35,13 +35,13 @@ def write_report(run_directory: Path, output: Path | None = None) -> Path:
 
     Raises:
         FileNotFoundError: there is no run in the folder.
+        OSError: the page cannot be written; the old one is still there.
     """
     page = render(load_run(run_directory))
     path = output or run_directory / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(page, encoding="utf-8")
-    os.replace(unfinished, path)
+    with replacing(path) as draft:
+        draft.write_text(page, encoding="utf-8")
     return path
 
 

@@ -18,6 +18,8 @@ from trainer.spec import GameSpec
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.2
+LEAST_SECONDS = 2.0
+"""Of the last try: with less it would find no more than that its time is up."""
 
 
 class RemotePayoff:
@@ -59,7 +61,7 @@ class RemotePayoff:
             attempt += 1
             try:
                 stub = environment_pb2_grpc.EnvironmentServiceStub(self._channels[number])
-                return stub.EvaluatePayoff(request, timeout=max(give_up - time.monotonic(), 0.1))
+                return stub.EvaluatePayoff(request, timeout=max(give_up - time.monotonic(), LEAST_SECONDS))
             except grpc.RpcError as error:
                 failure = explain(error, self._servers[number])
                 transient = isinstance(failure, Unavailable) or (isinstance(failure, Refused) and failure.retryable)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agora.errors import told
 from analysis.market.report.section import write_section
 
 
@@ -20,7 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run_directory", type=Path, help="the run's folder, for example runs/market")
     try:
         write_section(parser.parse_args(arguments).run_directory)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        print(told(error), file=sys.stderr)
+        return 1
+    except ValueError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

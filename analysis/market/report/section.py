@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from agora.files import replacing
 from analysis.market.episodes import Episode, newest
 from analysis.market.facts import SHORTEST
 from analysis.market.report.episode import inventories, prices, profits
@@ -30,9 +30,8 @@ def write_section(run: Path) -> None:
     text = json.dumps(section(newest(run, MOST_EPISODES)), allow_nan=False)
     path = run / FILE
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def section(played: Sequence[Episode]) -> Section:

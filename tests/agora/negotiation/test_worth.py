@@ -89,3 +89,12 @@ def test_the_nearest_substitute(day, room, expected):
 @pytest.mark.parametrize("room", [[], [0, 0], [-3, 0, -1]])
 def test_without_room_there_is_no_substitute(room):
     assert best_substitute(sale(5, 17), room) is None
+
+
+def test_an_offer_is_ones_own_unless_it_is_said_to_be_the_partners():
+    assert Offer(0, Role.SUPPLIER, 1, 2, 3).accepted is False
+
+
+def test_a_single_unit_on_another_day_is_better_than_nothing():
+    assert best_substitute(sale(1, 17, delivery=0), [0, 0, 1]) == Offer(0, Role.CONSUMER, 2, 1, 17)
+    assert best_substitute(sale(1, 17, delivery=0), [1, 1]) == Offer(0, Role.CONSUMER, 0, 1, 17)

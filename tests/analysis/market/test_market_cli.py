@@ -74,6 +74,14 @@ def test_facts_and_quality_are_told_in_tables_and_as_json(run):
     assert agora("quality", run)[1].count("maker_0") == 1
 
 
+@pytest.mark.parametrize("out", ["/sys/page.html", "{tmp}", "{tmp}/file/page.html"])
+def test_a_page_that_cannot_be_written_is_a_sentence(out, run, tmp_path):
+    (tmp_path / "file").write_text("")
+    path = out.format(tmp=tmp_path)
+    code, _, words = agora("replay", run, "--out", path)
+    assert code == 1 and path.rpartition("/")[0] in words and "Traceback" not in words
+
+
 def test_a_page_replays_an_episode(run, tmp_path):
     code, words, _ = agora("replay", run, "--episode", "0", "--out", tmp_path / "page.html")
     assert code == 0 and words.strip() == str(tmp_path / "page.html")

@@ -67,6 +67,7 @@ def test_a_gaussian_within_bounds_has_the_density_of_the_service_and_mass_on_the
     [
         (spaces.Discrete(4), spaces.Discrete(4)),
         (spaces.Discrete(2), spaces.Discrete(5)),
+        (spaces.Discrete(1), spaces.Discrete(1)),
         (spaces.MultiDiscrete([3, 2]), spaces.Discrete(4), spaces.MultiBinary(3)),
     ],
 )
@@ -106,6 +107,17 @@ def test_illegal_choices_have_no_probability_and_take_no_gradient():
     assert logits.grad[0, 0, 0] != 0.0
 
 
+def test_illegal_choices_where_all_agents_have_as_many():
+    of = game(spaces.Discrete(3), spaces.Discrete(3))
+    logits = outputs(of, 4)
+    legal = torch.tensor([[[1.0, 0.0, 1.0]] * 4, [[0.0, 0.0, 1.0]] * 4])
+    odds = Choices(of).log_probs(logits, legal).exp()[:, :, 0]
+    expected = special.softmax(np.where(legal, logits.double(), -np.inf), axis=-1)
+    np.testing.assert_allclose(odds, expected, atol=1e-6)
+    free = special.softmax(logits.double().numpy(), axis=-1)
+    np.testing.assert_allclose(Choices(of).log_probs(logits, None).exp()[:, :, 0], free, atol=1e-6)
+
+
 def test_boxes_of_several_widths_and_without_room():
     narrow = spaces.Box(np.array([0.0, 0.5], np.float32), np.array([1.0, 0.5], np.float32))
     of = game(spaces.Box(0.0, 1.0, (3,), np.float32), narrow)
@@ -114,6 +126,11 @@ def test_boxes_of_several_widths_and_without_room():
     assert (drawn[1, :, 1] == 0.5).all()
     assert not drawn[1, :, 2].any()
     log_prob, entropy = ours.log_prob(outputs(of, 1000), drawn, None)
+    assert ours.parameters[0].shape == (2, 1, 3)  # a row for each network
+    mean = special.expit(outputs(of, 1000)[1, :, 0].numpy())
+    open_ = (drawn[1, :, 0] > 0.0) & (drawn[1, :, 0] < 1.0)
+    expected = stats.norm(mean, 0.2).logpdf(drawn[1, :, 0].detach())  # fixed numbers and padding add nothing
+    np.testing.assert_allclose(log_prob[1, open_].detach(), expected[open_], atol=1e-4)
     assert torch.isfinite(log_prob).all()
     each = stats.norm(scale=0.2).entropy()
     np.testing.assert_allclose(entropy[:, 0].detach(), [3 * each, each], rtol=1e-5)

@@ -1,85 +1,192 @@
-"""The replay is a ring of whole joint transitions."""
+"""What the replay holds, row by row, against a list: the newest, in order, every field of the row it came with."""
+
+import re
 
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
+from tests.support.batches import mixed_experience
 from trainer.algorithms.game import Game
 from trainer.algorithms.memory import Memory
-from trainer.algorithms.trajectories import Trajectories
 from trainer.spec import GameSpec
 
 
 def game():
-    seen, state = (spaces.Box(-9e9, 9e9, (n,), np.float32) for n in (2, 3))
-    return Game.of(GameSpec("game", "", ("a", "b"), (seen, seen), (spaces.Discrete(3),) * 2, state, False, {}))
+    boxes = [spaces.Box(-9.0, 9.0, (n,), np.float32) for n in (2, 3, 4)]
+    actions = (spaces.Discrete(3), spaces.Discrete(2))
+    return Game.of(GameSpec("game", "", ("a", "b"), tuple(boxes[:2]), actions, boxes[2], False, {}))
 
 
-def numbered(first, steps, copies):
-    """Everything tells which moment it is of: moment t of copy b is first + 100 * t + b."""
-    moments = first + 100.0 * np.arange(steps + 1)[:, None] + np.arange(copies)
-    now = moments[:-1, :, None].astype(np.float32)
-    return Trajectories(
-        observations=np.broadcast_to(moments[:, :, None, None], (steps + 1, copies, 2, 2)).astype(np.float32),
-        state=np.broadcast_to(-moments[:, :, None], (steps + 1, copies, 3)).astype(np.float32),
-        actions=np.broadcast_to(now[..., None], (steps, copies, 2, 3)).astype(np.float32),
-        legal=np.ones((steps, copies, 2, 3), bool),
-        log_probs=np.zeros((steps, copies, 2), np.float32),
-        rewards=np.concatenate([now, -now], axis=2),
-        terminated=np.broadcast_to(np.arange(steps)[:, None, None] == steps - 1, (steps, copies, 2)),
-        truncated=np.zeros((steps, copies, 2), bool),
-        acted=np.ones((steps, copies, 2), bool),
-    )
+def rows_of(experience):
+    """One flat row for each step of each copy, the steps' order first; nobody knows what is legal after the last."""
+    t, copies = experience.rewards.shape[:2]
+    legal = np.ones_like(experience.actions) if experience.legal is None else experience.legal
+    return [
+        np.concatenate(
+            [
+                np.ravel(part).astype(np.float32)
+                for part in (
+                    experience.observations[step, copy],
+                    experience.actions[step, copy],
+                    experience.rewards[step, copy],
+                    ~experience.terminated[step, copy],
+                    experience.acted[step, copy],
+                    experience.observations[step + 1, copy],
+                    experience.state[step, copy],
+                    experience.state[step + 1, copy],
+                    legal[step, copy],
+                    legal[min(step + 1, t - 1), copy],
+                )
+            ]
+        )
+        for step in range(t)
+        for copy in range(copies)
+    ]
 
 
-def drawn(memory, size=4000):
-    return memory.draw(size, torch.Generator().manual_seed(0))
+def fields_of(batch):
+    names = ("observations", "actions", "rewards", "continues", "acted", "next_observations")
+    more = ("state", "next_state", "legal", "next_legal")
+    return torch.cat([getattr(batch, name).flatten(1) for name in names + more], dim=1).numpy()
 
 
-def test_a_transition_stays_together():
-    memory = Memory(game(), 50, state=True, masks=True)
-    memory.add(numbered(1000.0, 3, 4))
-    batch = drawn(memory)
-    now = batch.rewards[:, 0]
-    assert set(now.tolist()) == {1000.0 + 100 * t + b for t in range(3) for b in range(4)}
-    for values, factor, later in (
-        (batch.observations, 1, 0),
-        (batch.next_observations, 1, 100),
-        (batch.actions, 1, 0),
-        (batch.state, -1, 0),
-        (batch.next_state, -1, 100),
-    ):
-        expected = (factor * (now + later)).reshape(-1, *[1] * (values.dim() - 1)).expand_as(values)
-        assert torch.equal(values, expected)
-    ended = now >= 1200.0
-    assert torch.equal(batch.continues[:, 1], (~ended).float())
-    assert batch.legal.shape == batch.next_legal.shape == (4000, 2, 3)
+ADDS = {
+    "room for all": (40, [(2, 3), (3, 4)]),
+    "exactly full": (18, [(2, 3), (3, 4)]),
+    "round the end": (10, [(2, 3), (1, 3), (2, 3), (1, 1), (2, 4)]),
+    "as many as fit": (12, [(1, 5), (3, 4)]),
+    "more than fit, at once": (7, [(1, 3), (4, 5), (1, 2)]),
+    "many times more, at the start": (4, [(5, 7)]),
+    "of one row": (1, [(2, 2), (1, 1)]),
+}
 
 
-@pytest.mark.parametrize("capacity", [12, 13, 20, 5])
-def test_the_newest_stay(capacity):
-    memory = Memory(game(), capacity)
-    for number in range(3):
-        memory.add(numbered(1000.0 * number, 2, 4))
-    everything = [1000.0 * n + 100 * t + b for n in range(3) for t in range(2) for b in range(4)]
-    assert len(memory) == capacity
-    assert set(drawn(memory).rewards[:, 0].tolist()) == set(everything[-capacity:])
+@pytest.mark.parametrize(("capacity", "adds"), ADDS.values(), ids=ADDS)
+def test_it_is_a_list_of_the_newest(capacity, adds):
+    memory, listed = Memory(game(), capacity, state=True, masks=True), []
+    for seed, (steps, copies) in enumerate(adds):
+        experience = mixed_experience(game(), steps, copies, seed)
+        memory.add(experience)
+        listed = (listed + rows_of(experience))[-capacity:]
+        assert memory.added == sum(t * b for t, b in adds[: seed + 1])
+        assert len(memory) == len(listed)
+        kept = memory.state_dict()["rows"].numpy()
+        oldest = memory.added % capacity if len(listed) == capacity else 0  # where the next one goes
+        np.testing.assert_array_equal(np.roll(kept, -oldest, axis=0), listed)
+    drawn = fields_of(memory.draw(50 * capacity, torch.Generator().manual_seed(0)))
+    found, wanted = ({row.tobytes() for row in np.ascontiguousarray(rows)} for rows in (drawn, np.stack(listed)))
+    assert found == wanted
 
 
-def test_what_nobody_asked_for_takes_no_room():
-    batch_of = Memory(game(), 8)
-    batch_of.add(numbered(0.0, 1, 4))
-    batch = drawn(batch_of, 3)
-    assert batch.state.shape == (3, 0) and batch.legal.shape == (3, 2, 0)
+def test_batches_have_the_games_shapes():
+    memory = Memory(game(), 9, state=True, masks=True)
+    memory.add(mixed_experience(game(), 2, 3))
+    batch = memory.draw(5, torch.Generator())
+    shapes = {name: tuple(value.shape) for name, value in vars(batch).items()}
+    assert shapes == {
+        **dict.fromkeys(("observations", "next_observations"), (5, 2, 3)),
+        **dict.fromkeys(("actions", "legal", "next_legal"), (5, 2, 3)),
+        **dict.fromkeys(("rewards", "continues", "acted"), (5, 2)),
+        **dict.fromkeys(("state", "next_state"), (5, 4)),
+    }
 
 
-def test_it_goes_on_exactly_and_refuses_another_games_rows():
-    memory, other = Memory(game(), 10), Memory(game(), 10)
-    memory.add(numbered(0.0, 3, 4))
-    other.load_state_dict(memory.state_dict())
-    for ring in (memory, other):
-        ring.add(numbered(5000.0, 1, 3))
-    assert torch.equal(drawn(memory).rewards, drawn(other).rewards)
-    with pytest.raises(ValueError, match="memory: expected rows"):
-        Memory(game(), 10, state=True).load_state_dict(memory.state_dict())
+def test_each_field_is_that_of_its_own_row():
+    """Found by its reward, which no two rows share."""
+    experience = mixed_experience(game(), 5, 6)
+    memory = Memory(game(), 64, state=True, masks=True)
+    memory.add(experience)
+    batch = memory.draw(300, torch.Generator().manual_seed(0))
+    for k in range(300):
+        t, b = np.argwhere(experience.rewards[:, :, 0] == float(batch.rewards[k, 0]))[0]
+        after = min(t + 1, 4)
+        for name, wanted in {
+            "observations": experience.observations[t, b],
+            "next_observations": experience.observations[t + 1, b],
+            "actions": experience.actions[t, b],
+            "rewards": experience.rewards[t, b],
+            "continues": 1 - experience.terminated[t, b],  # cut off or not, it goes on
+            "acted": experience.acted[t, b],
+            "state": experience.state[t, b],
+            "next_state": experience.state[t + 1, b],
+            "legal": experience.legal[t, b],
+            "next_legal": experience.legal[after, b],
+        }.items():
+            np.testing.assert_array_equal(getattr(batch, name)[k], wanted, err_msg=name)
+
+
+@pytest.mark.parametrize(("state", "masks"), [(True, False), (False, True)])
+def test_it_keeps_only_what_was_asked_for(state, masks):
+    experience, memory = mixed_experience(game(), 2, 3), Memory(game(), 8, state=state, masks=masks)
+    memory.add(experience)
+    batch = memory.draw(40, torch.Generator().manual_seed(0))
+    assert batch.state.shape == batch.next_state.shape == (40, 4 * state)
+    assert batch.legal.shape == batch.next_legal.shape == (40, 2, 3 * masks)
+    place = [np.argwhere(experience.rewards[:, :, 0] == float(r))[0] for r in batch.rewards[:, 0]]
+    if state:
+        np.testing.assert_array_equal(batch.state, [experience.state[t, b] for t, b in place])
+        np.testing.assert_array_equal(batch.next_state, [experience.state[t + 1, b] for t, b in place])
+    else:
+        np.testing.assert_array_equal(batch.legal, [experience.legal[t, b] for t, b in place])
+        np.testing.assert_array_equal(batch.next_legal, [experience.legal[1, b] for _, b in place])
+
+
+def test_where_nothing_is_masked_all_is_legal():
+    memory, experience = Memory(game(), 8, masks=True), mixed_experience(game(), 2, 3)
+    memory.add(type(experience)(**{**vars(experience), "legal": None}))
+    batch = memory.draw(20, torch.Generator())
+    assert (batch.legal == 1).all() and (batch.next_legal == 1).all()
+
+
+@pytest.mark.parametrize(("steps", "stored"), [(1, 5), (6, 20)], ids=["a quarter full", "overfull"])
+def test_every_row_is_drawn_as_often_as_any_other_and_none_that_is_not_there(steps, stored):
+    memory, experience = Memory(game(), 20), mixed_experience(game(), steps, 5)
+    memory._rows.fill_(torch.nan)  # what no one wrote
+    memory.add(experience)
+    size = 4000
+    rewards = memory.draw(size, torch.Generator().manual_seed(1)).rewards[:, 0].numpy()
+    found, counts = np.unique(rewards, return_counts=True)
+    np.testing.assert_array_equal(found, np.sort(experience.rewards.reshape(-1, 2)[-stored:, 0]))
+    spread = np.sqrt(size * (1 / stored) * (1 - 1 / stored))
+    assert (np.abs(counts - size / stored) < 5 * spread).all()
+
+
+def test_draws_are_the_generators():
+    memory = Memory(game(), 20)
+    memory.add(mixed_experience(game(), 4, 5))
+    first, again, other = (memory.draw(9, torch.Generator().manual_seed(seed)).rewards for seed in (3, 3, 4))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    going_on = torch.Generator().manual_seed(3)
+    assert not torch.equal(memory.draw(9, going_on).rewards, memory.draw(9, going_on).rewards)
+
+
+@pytest.mark.parametrize("adds", [1, 3], ids=["partly full", "overfull"])
+def test_what_was_saved_is_what_goes_on(adds):
+    memory, twin = (Memory(game(), 14, state=True, masks=True) for _ in range(2))
+    for seed in range(adds):
+        memory.add(mixed_experience(game(), 2, 4, seed))
+    saved = memory.state_dict()
+    assert saved["added"] == 8 * adds and len(saved["rows"]) == min(14, 8 * adds)
+    before = saved["rows"].clone()
+    memory.add(mixed_experience(game(), 1, 4, 9))
+    assert torch.equal(saved["rows"], before)
+    twin.load_state_dict(saved)
+    assert (twin.added, len(twin)) == (8 * adds, min(14, 8 * adds))
+    twin.add(mixed_experience(game(), 1, 4, 9))
+    assert torch.equal(twin.state_dict()["rows"], memory.state_dict()["rows"])
+    assert twin.added == memory.added
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [({"capacity": 13}, [13, 36]), ({"capacity": 15}, [15, 36]), ({"masks": False}, [14, 24])],
+    ids=["less room", "more room", "other columns"],
+)
+def test_rows_of_another_shape_are_refused(other, expected):
+    """Two agents: 24 numbers of what is seen, done, earned and flagged, and 12 of what is legal."""
+    memory = Memory(game(), 14, masks=True)
+    memory.add(mixed_experience(game(), 4, 5))
+    with pytest.raises(ValueError, match=re.escape(f"memory: expected rows {expected}, got [14, 36]")):
+        Memory(game(), **{"capacity": 14, "masks": True} | other).load_state_dict(memory.state_dict())

@@ -252,6 +252,36 @@ def test_exploration_is_epsilon_greedy_with_its_probabilities():
     np.testing.assert_allclose(np.exp(log_probs), actions @ odds, rtol=1e-5)
 
 
+def test_agents_of_other_shapes_explore_their_own_choices_evenly():
+    """ε = 0.6: 0.3 each of two, or 0.15 each of four, and the rest on the best, which is told its odds too."""
+    learner = learner_of("idqn", game_spec((2, 4), (1, 1)), epsilon_initial=0.6, share=False)
+    tables = torch.tensor([[[0.0, 1.0, 9.0, 9.0]], [[0.0, 1.0, 3.0, 2.0]]])
+    learner.networks[0].load_state_dict({"0": tables, "1": torch.zeros(2, 1, 4)})
+    rows = 20_000
+    actions, log_probs = learner.act(np.ones((rows, 2, 1), np.float32), np.random.default_rng(0))
+    odds = np.array([[0.3, 0.7, 0.0, 0.0], [0.15, 0.15, 0.55, 0.15]])
+    np.testing.assert_allclose(actions.mean(axis=0), odds, atol=5 * math.sqrt(0.25 / rows))
+    np.testing.assert_allclose(np.exp(log_probs), (actions * odds).sum(axis=-1), rtol=1e-5)
+    assert (actions.dtype, log_probs.dtype) == (np.float32, np.float32)
+    assert learner.exploration().noise_scale == 0.0
+
+
+@FAMILY
+def test_targets_begin_as_copies_and_follow_at_their_rate(algorithm):
+    for rate in (1e-12, 0.25, 1.0):
+        learner = learner_of(algorithm, game_spec((3, 3), (2, 2), 2), averaging=rate)
+        begun = learner.state_dict()
+        same(begun["target_0"], begun["networks_0"])
+        learn(learner, one_step(learner), 1)
+        now = learner.state_dict()
+        for name in [name for name in now if name.startswith("networks_")]:
+            target = name.replace("networks", "target")
+            for key, live in now[name].items():
+                wanted = (1 - rate) * begun[target][key] + rate * live
+                torch.testing.assert_close(now[target][key], wanted, atol=1e-6, rtol=0.0)
+        assert not torch.equal(now["networks_0"]["0"], begun["networks_0"]["0"])
+
+
 def test_epsilon_falls_with_steps_and_then_stays():
     learner = learner_of("idqn", game_spec(), epsilon_initial=0.9, epsilon_final=0.1, epsilon_steps=800)
     seen = []

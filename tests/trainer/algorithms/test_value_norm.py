@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from trainer.algorithms.value_norm import ValueNorm
@@ -38,3 +39,18 @@ def test_rows_that_do_not_count_change_nothing():
     other = ValueNorm(2, 0.9)
     other.load_state_dict(norm.state_dict())
     assert torch.equal(other.normalise(torch.ones(2, 1)), norm.normalise(torch.ones(2, 1)))
+
+
+def test_batches_count_alike_whatever_their_sizes_even_one_row():
+    norm = ValueNorm(1, 0.5)
+    norm.update(torch.full((1, 99), 8.0), torch.ones(1, 99))
+    norm.update(torch.tensor([[2.0, 50.0]]), torch.tensor([[1.0, 0.0]]))
+    # A third of what counts is 8 and two thirds are 2: mean 4, variance 64 / 3 + 4 * 2 / 3 - 16 = 8.
+    assert norm.mean.item() == pytest.approx(4.0) and norm.std.item() == pytest.approx(8.0**0.5, rel=1e-6)
+
+
+def test_returns_that_never_differ_have_a_least_spread():
+    norm = ValueNorm(1, 0.9)
+    norm.update(torch.full((1, 5), 3.0), torch.ones(1, 5))
+    assert norm.std.item() == pytest.approx(1e-4)
+    assert norm.normalise(torch.tensor([[3.0]])).item() == pytest.approx(0.0)

@@ -11,6 +11,7 @@ from agora.errors import Refused, Unavailable, explain
 from agora.v1 import policy_pb2, policy_registry_pb2 as pb, policy_registry_pb2_grpc
 from bench.processes import Service, free_address
 from tests.support import models
+from trainer.registry import client as module
 from trainer.registry.client import RegistryClient
 
 MODEL = models.price_model()
@@ -128,7 +129,7 @@ def test_an_existing_version_with_other_bytes_is_refused(registry):
     talk(registry.address, scene)
 
 
-def test_what_was_acknowledged_survives_kill_and_a_publisher_waits_for_the_restart(tmp_path):
+def test_what_was_acknowledged_survives_kill_and_a_publisher_waits_for_the_restart(tmp_path, monkeypatch):
     service = Service("trainer.registry", ["--directory", str(tmp_path)]).start()
     again = Service("trainer.registry", ["--directory", str(tmp_path)], service.address)
 
@@ -136,8 +137,10 @@ def test_what_was_acknowledged_survives_kill_and_a_publisher_waits_for_the_resta
         for step in range(1, 6):
             await client.publish(models.manifest("a", 1, step, MODEL), MODEL)
         service.kill()
+        failed = asyncio.Event()
+        monkeypatch.setattr(module.log, "warning", lambda *_: failed.set())
         publishing = asyncio.create_task(client.publish(models.manifest("a", 2, 0, MODEL), MODEL))
-        await asyncio.sleep(0.3)
+        await failed.wait()
         await asyncio.to_thread(again.start)
         await publishing
         watch = stub.Watch(pb.WatchRequest(policy_ids=["a"]))
@@ -161,7 +164,7 @@ def test_a_registry_that_stays_away_is_reported():
         finally:
             await client.close()
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=r"registry gave no answer for 0.3 s: .*UNAVAILABLE: failed to connect"):
         asyncio.run(main())
 
 
@@ -169,13 +172,12 @@ def test_a_watch_does_not_hold_up_the_end(tmp_path):
     service = Service("trainer.registry", ["--directory", str(tmp_path)]).start()
 
     async def scene(client, stub):
+        await client.publish(models.manifest("a", 1, 1, MODEL), MODEL)
         watch = stub.Watch(pb.WatchRequest(policy_ids=["a"]))
+        assert (await watch.read()).manifest.policy_id == "a"  # so it is watching
         reading = asyncio.ensure_future(watch.read())
-        await asyncio.sleep(0.3)
-        start = asyncio.get_running_loop().time()
         code = await asyncio.to_thread(service.stop)
-        assert await reading is grpc.aio.EOF
-        return code, asyncio.get_running_loop().time() - start
+        assert await reading is grpc.aio.EOF  # ended, and not cut off when the server's patience was over
+        return code
 
-    code, seconds = talk(service.address, scene)
-    assert code == 0 and seconds < 2.0
+    assert talk(service.address, scene) == 0

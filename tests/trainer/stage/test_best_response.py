@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.stage.best_response import best_responses
+from trainer.stage.best_response import best_responses, unilateral
 
 WIDTH = 0.02
 
@@ -108,3 +108,9 @@ def test_a_payoff_of_nothing_at_all_is_no_reason_to_move():
     found = best_responses(payoff, np.full((2, 1), 0.4), np.zeros(1), np.ones(1), np.full((2, 3, 1), 0.7))
     assert found.best_payoffs.tolist() == [0.0, 0.0]
     assert found.best_actions[:, 0].tolist() == [0.4, 0.4]
+
+
+def test_each_agent_departs_in_its_own_row():
+    now, own = np.array([[1.0], [2.0], [3.0]], np.float32), np.array([[7.0], [8.0], [9.0]], np.float32)
+    assert unilateral(now, own)[..., 0].tolist() == [[7, 2, 3], [1, 8, 3], [1, 2, 9]]
+    assert now[:, 0].tolist() == [1, 2, 3]

@@ -51,6 +51,7 @@ def test_draw_is_proportional_and_never_takes_what_has_no_odds():
     places = draw(odds, np.linspace(0, 1, 4001)[:-1])
     assert np.bincount(places, minlength=4).tolist() == [0, 1000, 3000, 0]
     assert draw(odds, np.array([np.nextafter(1, 0)])) == 2
+    assert draw(1e-12 * odds, np.array([0.24, 0.26])).tolist() == [1, 2]
     with pytest.raises(ValueError, match="positive weight"):
         draw(np.zeros(3), np.array([0.5]))
 
@@ -90,3 +91,10 @@ def test_state_goes_round_exactly():
             state := {**Replay(5).state_dict(), "added": 7, "arrays": other.state_dict()["arrays"]}
         )
     assert state["added"] == 7
+
+
+def test_what_is_loaded_takes_the_place_of_all_that_was_there():
+    replay = Replay(5)
+    replay.add(batch(0, 4))
+    replay.load_state_dict(Replay(5).state_dict())
+    assert replay.state_dict() == {"added": 0, "arrays": {}}

@@ -28,8 +28,9 @@ def test_means_count_masked_rows_only():
 
 
 def test_normalised_advantages_have_mean_zero_and_deviation_one():
-    got = normalised(torch.tensor([[1.0, 3.0, 100.0]]), torch.tensor([[1.0, 1.0, 0.0]]))
+    got = normalised(torch.tensor([[1.0, 9.0, 100.0], [2.0, 2.0, 2.0]]), torch.tensor([[1.0, 1.0, 0.0]] * 2))
     assert got[0].tolist() == pytest.approx([-1.0, 1.0, 0.0], abs=1e-4)
+    assert got[1].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_policy_loss_by_hand():

@@ -57,8 +57,11 @@ def test_what_follows_a_cut_in_the_same_arrays_changes_nothing():
     assert before[0] == pytest.approx(1.0 + 0.9 * 20.0 - 10.0)
 
 
-def by_definition(r, v, terminated, truncated, t):
-    """Â_t as the average of n-step advantages with weights (1 - λ) λ^(n-1), the last one getting the rest."""
+def by_definition(r, v, terminated, truncated, decided, t):
+    """Â_t as the average of n-step advantages with weights (1 - λ) λ^(n-1), the last one getting the rest.
+
+    Only decisions are counted for n; what is earned until the next one is discounted step by step.
+    """
     total, weight, gain, discount = 0.0, 1.0, -v[t], 1.0
     for n in range(t, len(r)):
         gain += discount * r[n]
@@ -66,19 +69,27 @@ def by_definition(r, v, terminated, truncated, t):
         tail = 0.0 if terminated[n] else discount * v[n + 1]
         if terminated[n] or truncated[n] or n == len(r) - 1:
             return total + weight * (gain + tail)
-        total += weight * (1.0 - LAM) * (gain + tail)
-        weight *= LAM
+        if decided[n + 1]:
+            total += weight * (1.0 - LAM) * (gain + tail)
+            weight *= LAM
     raise AssertionError
 
 
-def test_equals_the_average_of_n_step_returns():
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.2], ids=["all decide", "most decide", "few decide"])
+def test_equals_the_average_of_n_step_returns(share):
     draws = np.random.default_rng(1)
-    r, v = draws.normal(size=(12, 5)), draws.normal(size=(13, 5))
-    terminated, truncated = draws.random((2, 12, 5)) < 0.15
-    arrays = [torch.from_numpy(array) for array in (r, v, terminated, truncated)]
-    got, targets = generalised_advantages(*arrays, torch.ones(12, 5, dtype=torch.bool), GAMMA, LAM)
-    expected = [
-        [by_definition(r[:, b], v[:, b], terminated[:, b], truncated[:, b], t) for b in range(5)] for t in range(12)
-    ]
-    np.testing.assert_allclose(got, expected, rtol=1e-12)
-    np.testing.assert_allclose(targets, expected + v[:-1], rtol=1e-12)
+    r, v = draws.normal(size=(12, 20)), draws.normal(size=(13, 20))
+    terminated, truncated = draws.random((2, 12, 20)) < 0.15
+    decided = draws.random((12, 20)) < share
+    arrays = [torch.from_numpy(array) for array in (r, v, terminated, truncated, decided)]
+    got, targets = generalised_advantages(*arrays, GAMMA, LAM)
+    for t, b in np.argwhere(decided):
+        expected = by_definition(*(array[:, b] for array in (r, v, terminated, truncated, decided)), t)
+        assert float(got[t, b]) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+        assert float(targets[t, b]) == pytest.approx(expected + v[t, b], rel=1e-12, abs=1e-12)
+
+
+def test_a_reward_that_comes_while_others_decide_is_not_lost():
+    """The last decision of a game of turns: the other's move ends it, and the loser is paid then."""
+    got, targets = advantages([0.0, -1.0], [0.25, 9.0, 9.0], terminated=[1], idle=[1])
+    assert got[0] == pytest.approx(-GAMMA - 0.25) and targets[0] == pytest.approx(-GAMMA)
