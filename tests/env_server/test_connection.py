@@ -50,7 +50,7 @@ def workshop():
 
 
 def talk(workshop, script):
-    """Runs ``script(ask, answers)``: ask(request) is its answer."""
+    """Runs ``script(ask, answers)``: ask(request) is its answer, which it may want later."""
 
     async def run():
         said = asyncio.Queue()
@@ -61,8 +61,10 @@ def talk(workshop, script):
 
         answers = Connection(workshop).answers(requests())
 
-        async def ask(request):
+        async def ask(request, before=None):
             said.put_nowait(request)
+            if before is not None:
+                await before()
             return await anext(answers)
 
         await script(ask, answers)
@@ -146,3 +148,41 @@ def test_a_driver_that_is_done_gives_back_its_session(workshop, clock):
 
     talk(workshop, script)
     assert workshop.environments.find(("matrix", "{}", 2)) is not None
+
+
+def test_a_request_that_waited_for_its_turn_counts_when_it_is_answered(workshop, clock):
+    """It was heard after 1 s, and is answered after 9 s: 10 s more are left from then on."""
+
+    async def script(ask, answers):
+        await ask(opening(lease=10))
+        clock.now += 1.0
+
+        async def later():
+            await a_while()
+            clock.now += 8.0
+
+        assert (await ask(RENEW, later)).HasField("renewed")
+        clock.now += 9.5
+        await a_while()
+        assert workshop.sessions == 1 and (await ask(RENEW)).HasField("renewed")
+
+    talk(workshop, script)
+
+
+@pytest.mark.parametrize(("microseconds", "seconds"), [(0, 5.0), (2_500_000, 2.5)])
+def test_how_long_services_may_take(workshop, clock, monkeypatch, microseconds, seconds):
+    told, really = [], module.Session.open
+
+    async def keep(workshop, environment, played, timeout):
+        told.append(timeout)
+        return await really(workshop, environment, played, timeout)
+
+    monkeypatch.setattr(module.Session, "open", keep)
+
+    async def script(ask, answers):
+        request = opening()
+        request.open.deadline_us = microseconds
+        assert (await ask(request)).HasField("opened")
+
+    talk(workshop, script)
+    assert told == [seconds]
