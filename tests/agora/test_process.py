@@ -152,3 +152,18 @@ def test_a_server_tells_its_health_and_finishes_what_it_was_asked(how):
 
     asyncio.run(asyncio.wait_for(talk(), 100))
     assert happened == ["stopped"]
+
+
+def test_other_machines_are_not_served_unless_that_was_asked_for():
+    ended = asyncio.Event()
+    ended.set()
+
+    async def start(**changes):
+        await serve(Listening(listen="0.0.0.0:0", **changes), lambda server, address: None, [], until=ended)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    with pytest.raises(Refused, match="CONFIG: listen: expected a loopback address"):
+        asyncio.run(start())
+    asyncio.run(start(insecure=True))
+    assert Listening().listen == "127.0.0.1:0" and Listening().metrics_port is None
