@@ -16,6 +16,7 @@ DETERMINISTIC: Final[dict[str, Any]] = {
     "actor_hidden": [32], "critic_hidden": [32], "actor_rate": 0.01, "critic_rate": 0.01, "warmup": 512,
     "steps_per_update": 64, "batch_size": 128, "capacity": STEPS,
 }  # fmt: skip
+IDDPG: Final = DETERMINISTIC | {"actor_rate": 0.003, "warmup": 2_048}
 VALUE_BASED: Final[dict[str, Any]] = {
     "hidden": [32], "rate": 0.01, "warmup": 512, "steps_per_update": 64, "batch_size": 128, "capacity": STEPS,
     "epsilon_final": 1.0, "huber": 100.0, "share": False,
@@ -25,13 +26,14 @@ ON_POLICY: Final[dict[str, Any]] = {
     "minibatches": 1, "share": False,
 }  # fmt: skip
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "iddpg": DETERMINISTIC, "maddpg": DETERMINISTIC, "matd3": DETERMINISTIC,
+    "iddpg": IDDPG, "maddpg": DETERMINISTIC, "matd3": DETERMINISTIC,
     "idqn": VALUE_BASED, "qmix": VALUE_BASED, "vdn": VALUE_BASED,
     "ippo": ON_POLICY, "mappo": ON_POLICY,
 }  # fmt: skip
 """Small networks and large steps, for games of a single decision. Learners of values explore uniformly throughout, so
 that what their choices are worth to them is known: the mean over all that the others can do. Huber's loss finds it only
-while errors stay below its δ, so δ is larger than any payoff."""
+while errors stay below its δ, so δ is larger than any payoff. IDDPG's critics see a choice of their own agent alone, so
+its actors wait until the critics know that mean, and then move slowly."""
 TEAM: Final = ("qmix", "vdn")
 """Learners of the sum of all agents' rewards."""
 
