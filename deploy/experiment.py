@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from agora.settings import Settings
 from trainer.settings import TrainingSettings
 
 RESUMABLE: Final = (("training", "max_environment_steps"), ("training", "epsilon"))
@@ -26,11 +27,7 @@ Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EnvironmentSettings(_Settings):
+class EnvironmentSettings(Settings):
     """Which game, and how it is set up."""
 
     name: str = Field("charging", min_length=1, description="the environment's name in the server's table")
@@ -52,7 +49,7 @@ class EnvironmentSettings(_Settings):
         return [word for flag in flags for word in flag]
 
 
-class AgentOverrides(_Settings):
+class AgentOverrides(Settings):
     """What one agent does otherwise than the rest."""
 
     policy: Policy | None = Field(None, description="as `agents.policy`; none: the same")
@@ -60,7 +57,7 @@ class AgentOverrides(_Settings):
     parameters: Parameters | None = Field(None, description="as `agents.parameters`; none: the same")
 
 
-class AgentSettings(_Settings):
+class AgentSettings(Settings):
     """What answers for an agent."""
 
     policy: Policy = Field(
@@ -95,7 +92,7 @@ class AgentsSettings(AgentSettings):
         return [agent for agent in ids if agent not in self.overrides] if learns else []
 
 
-class Experiment(_Settings):
+class Experiment(Settings):
     """A run, from the game to the stop rule."""
 
     name: Identifier = Field(description="the run's name, and its folder's")

@@ -19,9 +19,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from agora.errors import Refused
+from agora.settings import Settings
 from agora.v1 import policy_pb2
 
 Array = NDArray[Any]
@@ -32,10 +32,8 @@ A space that is not a ``Dict`` has the single path ``""``.
 """
 
 
-class EnvironmentConfig(BaseModel):
-    """Base of every game's configuration: unknown keys are refused, values are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class EnvironmentConfig(Settings):
+    """Base of every game's configuration."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from agora.settings import Settings
 from trainer.actor import Actor
 from trainer.algorithms.game import Floats, Game
 from trainer.algorithms.trajectories import Trajectories
@@ -15,10 +16,8 @@ from trainer.exploration import Explore
 from trainer.networks import Activation
 
 
-class LearnerConfig(BaseModel):
-    """Settings that all learners have: unknown keys are refused, values are immutable. Steps are those of one copy."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class LearnerConfig(Settings):
+    """Settings that all learners have. Steps are those of one copy."""
 
     activation: Activation = Field("relu", description="of hidden layers")
     discount: float = Field(0.95, ge=0, lt=1, description="γ")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from agora.settings import Widths
 from trainer.algorithms.off_policy import OffPolicyConfig
 
 
 class DeterministicConfig(OffPolicyConfig):
     """Settings of the deterministic learners."""
 
-    actor_hidden: tuple[int, ...] = Field((64, 64), description="widths of the actors' hidden layers")
-    critic_hidden: tuple[int, ...] = Field((128, 128), description="widths of the critics' hidden layers")
+    actor_hidden: Widths = Field((64, 64), description="widths of the actors' hidden layers")
+    critic_hidden: Widths = Field((128, 128), description="widths of the critics' hidden layers")
     share: bool = Field(False, description="agents with equal spaces share an actor and critics")
     state: bool = Field(False, description="critics see the global state beside all observations")
     actor_rate: float = Field(1e-2, gt=0, description="Adam's step size for actors")

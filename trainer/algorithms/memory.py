@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,16 @@ class Batch:
     next_legal: Tensor
 
 
+def _room(rows: int, width: int) -> Tensor:
+    """Memory for float32 (rows, width)."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most = there // (4 * width)
+    if rows > most:
+        expected = f"at most {most:,} joint transitions of {4 * width:,} bytes, which fill this machine's memory"
+        raise ValueError(f"capacity: expected {expected}, got {rows:,}")
+    return torch.empty(rows, width)
+
+
 class Memory:
     """A ring of the newest ``capacity`` joint transitions.
 
@@ -57,6 +68,9 @@ class Memory:
             capacity: how many are kept.
             state: whether the global state is kept.
             masks: whether legal choices are kept.
+
+        Raises:
+            ValueError: this machine has not that much memory.
         """
         n, seen, done = game.size, (game.size, game.observation_width), (game.size, game.action_width)
         wide, legal = (game.state_width if state else 0,), (n, game.action_width if masks else 0)
@@ -73,7 +87,7 @@ class Memory:
             "next_legal": legal,
         }
         self._sizes = [math.prod(shape) for shape in self._shapes.values()]
-        self._rows = torch.empty(capacity, sum(self._sizes))
+        self._rows = _room(capacity, sum(self._sizes))
         self._state, self._masks = state, masks
         self.added = 0
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from agora.settings import Widths
 from trainer.algorithms.base import LearnerConfig
 
 
 class PpoConfig(LearnerConfig):
     """Settings of MAPPO and IPPO."""
 
-    actor_hidden: tuple[int, ...] = Field((64, 64), description="widths of the actors' hidden layers")
-    critic_hidden: tuple[int, ...] = Field((64, 64), description="widths of the critics' hidden layers")
+    actor_hidden: Widths = Field((64, 64), description="widths of the actors' hidden layers")
+    critic_hidden: Widths = Field((64, 64), description="widths of the critics' hidden layers")
     share: bool | None = Field(None, description="agents with equal spaces share networks; None: where there are such")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="λ, from one step's surprise to whole returns")
     epochs: int = Field(4, ge=1, description="passes over what was collected")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from agora.settings import Widths
 from trainer.actor import Actor
 from trainer.algorithms.base import LearnerConfig
 from trainer.algorithms.game import Floats, Game
@@ -33,7 +34,7 @@ from trainer.optimiser import Adam
 class ValueConfig(OffPolicyConfig):
     """Settings of the value-based learners."""
 
-    hidden: tuple[int, ...] = Field((64, 64), description="widths of the Q networks' hidden layers")
+    hidden: Widths = Field((64, 64), description="widths of the Q networks' hidden layers")
     share: bool | None = Field(
         None, description="agents with equal spaces share a Q network; None: where there are such agents"
     )

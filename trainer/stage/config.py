@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from agora.settings import Settings, Widths
 from trainer.networks import Activation
 
 GOLDEN: Final = 0.6180339887498949
 """Multiples of the golden ratio, modulo 1, fill the unit interval evenly from the first on."""
 
 
-class DdpgConfig(BaseModel):
+class DdpgConfig(Settings):
     """Settings of the deterministic policy gradient learners. Joint actions count experience, not gradient steps."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    actor_hidden: tuple[int, ...] = Field((64, 64), description="widths of the actors' hidden layers")
-    critic_hidden: tuple[int, ...] = Field((128, 64), description="widths of the critics' hidden layers")
+    actor_hidden: Widths = Field((64, 64), description="widths of the actors' hidden layers")
+    critic_hidden: Widths = Field((128, 64), description="widths of the critics' hidden layers")
     activation: Activation = Field("silu", description="of hidden layers; smooth ones suit smooth payoffs")
     last_gain: float = Field(
         0.1, gt=0, le=1, description="factor of the actors' last weights at the start; small: the middle of the bounds"

@@ -64,7 +64,8 @@ class Replay:
         """Add transitions; of more than ``capacity``, the last ones stay.
 
         Raises:
-            ValueError: an array's shape differs from what was added before, or is not finite.
+            ValueError: an array's shape differs from what was added before, or is not finite, or this machine has no
+                memory for that many.
         """
         places = (self.added + np.arange(len(batch))) % self.capacity
         keep = slice(max(0, len(batch) - self.capacity), None)
@@ -81,7 +82,10 @@ class Replay:
 
     def _ring(self, name: str, values: Floats) -> Floats:
         if name not in self._arrays:
-            self._arrays[name] = np.zeros((self.capacity, *values.shape[1:]), np.float32)
+            try:
+                self._arrays[name] = np.zeros((self.capacity, *values.shape[1:]), np.float32)
+            except (MemoryError, ValueError) as error:
+                raise ValueError(f"capacity: expected what fits into memory, got {self.capacity:,}: {error}") from error
         return self._arrays[name]
 
     def column(self, name: str) -> Floats:

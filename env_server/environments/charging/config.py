@@ -11,9 +11,8 @@ from pydantic import Field, model_validator
 
 from env_server.environments.base import EnvironmentConfig
 
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
 
 CALIBRATED_THETA: Final = 0.4512
 """1/AUD; what ``python -m env_server.environments.charging.calibrate`` finds for the default scenario."""
@@ -58,16 +57,16 @@ class ChargingConfig(EnvironmentConfig):
     layout_seed: int = Field(0, ge=0, description="brief: seed of the generated network of 24 zones")
     total_demand: Positive = Field(3750.0, description="brief: cars that want to charge, per day")
     demand: tuple[tuple[NonNegative, ...], ...] = Field((), description="custom: cars per (zone, period)")
-    detour: tuple[tuple[Finite, ...], ...] = Field((), description="custom: money per (zone, station)")
+    detour: tuple[tuple[float, ...], ...] = Field((), description="custom: money per (zone, station)")
 
     theta: Positive = Field(CALIBRATED_THETA, description="sensitivity of choice to cost, 1/money")
     session_energy: Positive = Field(30.0, description="energy of one charging session, kWh")
-    energy_cost: Finite | tuple[Finite, ...] = Field(
+    energy_cost: float | tuple[float, ...] = Field(
         0.2, description="a station's cost of energy, money/kWh, or one a period"
     )
-    quality: tuple[Finite, ...] = Field((), description="utility of each station beside its costs; empty: zero")
-    price_min: Finite = Field(0.1, description="price of action 0, money/kWh")
-    price_max: Finite = Field(0.8, description="price of action 1, money/kWh")
+    quality: tuple[float, ...] = Field((), description="utility of each station beside its costs; empty: zero")
+    price_min: float = Field(0.1, description="price of action 0, money/kWh")
+    price_max: float = Field(0.8, description="price of action 1, money/kWh")
     value_of_time: NonNegative = Field(20.0, description="money/hour, for driving and waiting alike")
     speed: Positive = Field(30.0, description="melbourne: mean driving speed, km/h")
     detour_factor: float = Field(1.3, ge=1.0, description="melbourne: road distance over great-circle distance")

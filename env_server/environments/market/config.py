@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from agora.market.layout import Style
 from agora.market.messages import MAX_SIZE
+from agora.settings import Settings
 from env_server.environments.base import EnvironmentConfig
 from env_server.environments.market.book.records import SelfTrade
 
@@ -20,13 +21,7 @@ MOST_DELAY: Final = 15
 """Steps."""
 
 
-class Part(BaseModel):
-    """Base of the parts of the configuration: unknown keys are refused, values are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Crowd(Part):
+class Crowd(Settings):
     """Scripted traders of one style. Prices in ticks, sizes in lots, activity per step."""
 
     style: Literal[
@@ -86,7 +81,7 @@ class Crowd(Part):
         return Style[self.style.upper()]
 
 
-class Worth(Part):
+class Worth(Settings):
     """What a lot is worth, which only the global state shows: a random walk that is drawn to a mean."""
 
     mean: Positive = Field(10_000.0, description="ticks; also the price at the start")

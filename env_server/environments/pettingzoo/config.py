@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from agora.settings import Seconds
 from env_server.environments.base import EnvironmentConfig
 
 
@@ -21,6 +22,4 @@ class PettingZooConfig(EnvironmentConfig):
         le=256,
         description="processes that play the copies, at most one a copy; none: as many as processors",
     )
-    patience: float = Field(
-        120.0, gt=0, allow_inf_nan=False, description="seconds that a process may take to play its copies on"
-    )
+    patience: Seconds = Field(120.0, description="seconds that a process may take to play its copies on")

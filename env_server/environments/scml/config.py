@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from agora.settings import Seconds
 from env_server.environments.base import EnvironmentConfig
 
 SERVICE = "service"
@@ -48,9 +49,7 @@ class ScmlConfig(EnvironmentConfig):
         le=256,
         description="processes that play the copies, at most one a copy; none: as many as processors",
     )
-    patience: float = Field(
-        120.0, gt=0, allow_inf_nan=False, description="seconds that a process may take to play its copies on"
-    )
+    patience: Seconds = Field(120.0, description="seconds that a process may take to play its copies on")
     track: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$")] | None = Field(
         None,
         description="write every decision, contract and day to tables in the folder of this name, under the server's "

@@ -190,3 +190,9 @@ def test_rows_of_another_shape_are_refused(other, expected):
     memory.add(mixed_experience(game(), 4, 5))
     with pytest.raises(ValueError, match=re.escape(f"memory: expected rows {expected}, got [14, 36]")):
         Memory(game(), **{"capacity": 14, "masks": True} | other).load_state_dict(memory.state_dict())
+
+
+@pytest.mark.parametrize("capacity", [10**12, 2**62])
+def test_what_no_memory_holds_is_refused(capacity):
+    with pytest.raises(ValueError, match=rf"capacity: expected at most [\d,]+ joint .*, got {capacity:,}$"):
+        Memory(game(), capacity)

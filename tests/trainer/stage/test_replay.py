@@ -77,6 +77,12 @@ def test_what_does_not_fit_is_refused():
         replay.add(Transitions(**{**good, "rewards": broken}))
 
 
+@pytest.mark.parametrize("capacity", [10**15, 2**62])
+def test_what_no_memory_holds_is_refused(capacity):
+    with pytest.raises(ValueError, match=f"capacity: expected what fits into memory, got {capacity:,}"):
+        Replay(capacity).add(batch(0, 1))
+
+
 def test_state_goes_round_exactly():
     replay, other = Replay(5), Replay(5)
     replay.add(batch(0, 7))

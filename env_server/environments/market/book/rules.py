@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from agora.settings import Settings
 from env_server.environments.market.book.records import MAX_PRICE, SelfTrade
 
 
-class Rules(BaseModel):
+class Rules(Settings):
     """What is fixed while a market is open. Prices in ticks, sizes in lots."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     accounts: int = Field(64, ge=1, le=65_536, description="agents")
     base: int = Field(1, ge=1, lt=MAX_PRICE, description="lowest price of the ladder")
