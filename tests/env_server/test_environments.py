@@ -1,5 +1,7 @@
 """The server's table of games, and games that people add to it from the command line."""
 
+import json
+
 import pytest
 
 from agora.channels import connect_blocking
@@ -65,6 +67,29 @@ def test_names_and_configurations_that_do_not_fit_are_refused(name, config, reas
     with pytest.raises(Refused) as caught:
         make(pb.EnvironmentSpec(name=name, config_json=config, num_envs=1))
     assert caught.value.reason == reason and words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "most"),
+    [
+        ("charging", "episode_rounds", 1_000_000),
+        ("matrix", "rounds", 1_000_000),
+        ("market", "cash", 10**12),
+        ("market", "position_limit", 10**9),
+        ("market", "maker_fee", 10**6),
+        ("market", "taker_fee", -(10**6)),
+        ("market", "worth.mean", 2**29 - 1),
+    ],
+)
+def test_numbers_that_a_game_cannot_reckon_with_are_refused(name, field, most):
+    def config(value):
+        first, *rest = field.split(".")
+        return json.dumps({first: {rest[0]: value} if rest else value})
+
+    make(pb.EnvironmentSpec(name=name, config_json=config(most), num_envs=1))
+    beyond = most + (1 if most > 0 else -1)
+    with pytest.raises(Refused, match=rf"environment\.config\.{field}: expected .*, got {beyond}"):
+        make(pb.EnvironmentSpec(name=name, config_json=config(beyond), num_envs=1))
 
 
 def test_what_stands_behind_the_colon_is_the_games_business():

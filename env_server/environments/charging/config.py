@@ -98,7 +98,7 @@ class ChargingConfig(EnvironmentConfig):
     outside_km: NonNegative = Field(0.0, description="outside='drive': great-circle km to the fallback")
     outside_price: NonNegative = Field(0.25, description="outside='drive': money/kWh there")
 
-    episode_rounds: int = Field(8, ge=1, description="rounds before an episode is truncated")
+    episode_rounds: int = Field(8, ge=1, le=1_000_000, description="rounds before an episode is truncated")
     initial_prices: Literal["random", "middle"] = Field(
         "random", description="the prices seen at reset: uniform in the bounds per (seed, copy), or the middle"
     )

@@ -10,10 +10,11 @@ from agora.market.layout import Style
 from agora.market.messages import MAX_SIZE
 from agora.settings import Settings
 from env_server.environments.base import EnvironmentConfig
-from env_server.environments.market.book.records import SelfTrade
+from env_server.environments.market.book.records import MAX_PRICE, SelfTrade
 
 Count = Annotated[int, Field(ge=0, le=4096)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Fee = Annotated[int, Field(ge=-(10**6), le=10**6)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 
@@ -84,7 +85,7 @@ class Crowd(Settings):
 class Worth(Settings):
     """What a lot is worth, which only the global state shows: a random walk that is drawn to a mean."""
 
-    mean: Positive = Field(10_000.0, description="ticks; also the price at the start")
+    mean: Positive = Field(10_000.0, lt=MAX_PRICE / 2, description="ticks; also the price at the start")
     reversion: Share = Field(0.00009, description="share of the distance to the mean by which it returns in a step")
     volatility: NotNegative = Field(4.5, description="standard deviation of its change in a step, in ticks")
 
@@ -108,11 +109,13 @@ class MarketConfig(EnvironmentConfig):
     flat: bool = Field(False, description="one choice out of all combinations, for learners that need a single one")
     steps: int = Field(1_000, ge=1, le=1_000_000, description="before an episode is truncated")
     worth: Worth = Worth()
-    cash: int = Field(100_000, ge=0, description="at the start, in units of 100 ticks times a lot")
+    cash: int = Field(100_000, ge=0, le=10**12, description="at the start, in units of 100 ticks times a lot")
     depth: int = Field(5, ge=1, le=32, description="levels of the book that an agent sees")
-    position_limit: int = Field(500, ge=1, description="lots that a seat may hold or owe, open orders included")
-    maker_fee: int = Field(0, description="thousandths of a tick per lot that the resting side pays; below 0: a rebate")
-    taker_fee: int = Field(0, description="the same of the incoming side")
+    position_limit: int = Field(
+        500, ge=1, le=10**9, description="lots that a seat may hold or owe, open orders included"
+    )
+    maker_fee: Fee = Field(0, description="thousandths of a tick per lot that the resting side pays; below 0: a rebate")
+    taker_fee: Fee = Field(0, description="the same of the incoming side")
     self_trade: SelfTrade = Field(SelfTrade.CANCEL_RESTING, description="where an agent's order meets its own")
     latency: int = Field(0, ge=0, le=MOST_DELAY, description="steps until a seat's message arrives")
     inventory_penalty: NotNegative = Field(0.0, description="ticks per lot held or owed, squared, taken from a reward")

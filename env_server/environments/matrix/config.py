@@ -26,7 +26,7 @@ class MatrixConfig(EnvironmentConfig):
     payoffs: tuple[Nested, ...] = Field(
         (), description="custom: what each agent is paid, as payoffs[agent][choice of the first]...[of the last]"
     )
-    rounds: int = Field(1, ge=1, description="rounds before an episode ends by the rules")
+    rounds: int = Field(1, ge=1, le=1_000_000, description="rounds before an episode ends by the rules")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
