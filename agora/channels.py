@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Sequence
 
 import grpc
@@ -21,6 +22,8 @@ from agora.errors import Refused
 from agora.v1 import policy_pb2
 
 _LAST_PORT = 65_535
+_HOST = re.compile(r"[^\s:/\[\]]+|\[[0-9A-Fa-f:.%\w]+\]")
+_SCHEMES = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 _KEEPALIVE = (
@@ -68,6 +71,26 @@ SERVER_OPTIONS: Sequence[tuple[str, int | str]] = (
 )
 
 
+def check_address(address: str, field: str = "address") -> str:
+    """The address, if it is one: HOST:PORT, [IPV6]:PORT, unix:PATH, or one of gRPC's own schemes.
+
+    Raises:
+        Refused: it is something else; gRPC would dial port 443, or fail in words of its own.
+    """
+    text = str(address)
+    scheme, _, rest = text.partition(":")
+    host, _, port = text.rpartition(":")
+    named = scheme in _SCHEMES and bool(rest)
+    plain = _HOST.fullmatch(host) is not None and _is_port(port) and int(port) > 0
+    if not isinstance(address, str) or not (named or plain):
+        raise Refused(policy_pb2.REASON_CONFIG, field, "HOST:PORT, [IPV6]:PORT or unix:PATH", repr(address))
+    return address
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT
+
+
 def is_local(address: str) -> bool:
     """Whether an address (``unix:PATH``, ``HOST:PORT`` or ``[IPV6]:PORT``) is reached from this machine only."""
     if address.startswith("unix:"):
@@ -89,13 +112,21 @@ def channel_options(address: str) -> Sequence[tuple[str, int | str]]:
 
 
 def connect(address: str) -> grpc.aio.Channel:
-    """An asyncio channel to ``address``; it dials when first used and again whenever the connection breaks."""
-    return grpc.aio.insecure_channel(address, options=channel_options(address))
+    """An asyncio channel to ``address``; it dials when first used and again whenever the connection breaks.
+
+    Raises:
+        Refused: it is no address.
+    """
+    return grpc.aio.insecure_channel(check_address(address), options=channel_options(address))
 
 
 def connect_blocking(address: str) -> grpc.Channel:
-    """A channel to ``address`` for code without an event loop."""
-    return grpc.insecure_channel(address, options=channel_options(address))
+    """A channel to ``address`` for code without an event loop.
+
+    Raises:
+        Refused: it is no address.
+    """
+    return grpc.insecure_channel(check_address(address), options=channel_options(address))
 
 
 def bind(server: grpc.aio.Server, address: str, *, insecure: bool = False) -> str:
@@ -109,7 +140,7 @@ def bind(server: grpc.aio.Server, address: str, *, insecure: bool = False) -> st
         expected = "a loopback address or unix socket (others need TLS; --insecure overrides)"
         raise Refused(policy_pb2.REASON_CONFIG, "listen", expected, address)
     number = address.rpartition(":")[2]
-    if not address.startswith("unix:") and not (number.isdecimal() and int(number) <= _LAST_PORT):
+    if not address.startswith("unix:") and not _is_port(number):
         # gRPC would take 99999 modulo 65536.
         raise Refused(policy_pb2.REASON_CONFIG, "listen", f"HOST:PORT with a port up to {_LAST_PORT}", address)
     try:

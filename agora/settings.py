@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, LiteralString
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from agora.ranges import DAY
+
 _INT64: Final = range(-(2**63), 2**63)
-DAY: Final = 86_400
-"""Seconds: the longest that anything can be told to wait; beyond years, timers of the libraries below overflow."""
 Seconds = Annotated[float, Field(gt=0, le=DAY)]
 Widths = tuple[Annotated[int, Field(ge=1, le=65_536)], ...]
 """Of a network's hidden layers."""

@@ -13,6 +13,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from agora.conformance.commands import Suite
 from agora.failures import MAX_FAILED_SHARE
+from agora.terminal import write_what_can_be_written
 from deploy.errors import EXIT_FAILED
 from deploy.handing_on import COMMANDS, hand_on
 
@@ -280,6 +281,7 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments ask for, and exit with its code."""
+    write_what_can_be_written()
     words = sys.argv[1:] if arguments is None else list(arguments)
     if len(words) > 1 and words[1] in COMMANDS.get(words[0], {}):
         hand_on(words[0], words[1], words[2:])  # with --help and flags that are none of ours

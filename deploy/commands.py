@@ -9,10 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from rich.console import Console
 
+from agora import terminal
+from agora.ranges import DAY, SHORTEST, range_missed
+from agora.terminal import complain
 from deploy.errors import EXIT_FAILED, BadExperiment, Fault, LaunchError, log_tail
 from deploy.experiment import Experiment
 from deploy.launcher import Launcher
@@ -23,6 +26,9 @@ from deploy.serve import Offer, serve as serve_offer
 from deploy.services import seats_of
 
 REPORT_SECONDS = 300
+MOST_COPIES: Final = 65_536
+MOST_BLOCKS: Final = 2**32 - 1
+Number = TypeVar("Number", int, float)
 SECTIONS: Final[Mapping[str, str]] = {"market": "analysis.market.report"}
 """By the fact of a game that asks for it: the program that writes a section of the report from the trajectory log."""
 
@@ -38,13 +44,13 @@ def run(
     resume: bool,
 ) -> int:
     """Run an experiment from its file; see ``agora run --help``."""
-    console, errors = Console(), Console(stderr=True)
+    console, errors = terminal.console(), terminal.console(stderr=True)
     try:
         experiment = load(path, assignments, name, games, modules)
         folder, experiment = _folder(runs, experiment, name is not None, resume, console)
         return _launch(experiment, folder, console, fresh=not resume)
     except LaunchError as error:
-        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        errors.print(str(error), style="red", soft_wrap=True)
         return error.exit_code
 
 
@@ -70,15 +76,15 @@ def play(
             settings=chosen(environment, assignments, games, modules),
             policy=policy,
             seats=seats_of(seats),
-            copies=_at_least_one("--copies", copies),
-            blocks=_at_least_one("--blocks", blocks),
-            seed=seed,
-            deadline=deadline,
+            copies=_within("--copies", copies, 1, MOST_COPIES),
+            blocks=_within("--blocks", blocks, 1, MOST_BLOCKS),
+            seed=_within("--seed", seed, 0, 2**63 - 1),
+            deadline=_within("--deadline", deadline, SHORTEST, DAY),
             log=log,
-            max_failed_share=max_failed_share,
+            max_failed_share=_within("--max-failed-share", max_failed_share, 0, 1),
         )
     except LaunchError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(str(error))
         return error.exit_code
     return play_game(game, as_json)
 
@@ -107,14 +113,14 @@ def serve(
             lobby_tokens=lobby_tokens,
         )
     except LaunchError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(str(error))
         return error.exit_code
     return serve_offer(offer)
 
 
-def _at_least_one(flag: str, value: int) -> int:
-    if value < 1:
-        raise BadExperiment(flag, [Fault("(flag)", "at least 1", str(value))])
+def _within(flag: str, value: Number, least: float, most: float) -> Number:
+    if expected := range_missed(value, least, most):
+        raise BadExperiment(flag, [Fault("(flag)", expected, f"{value:,}")])
     return value
 
 
@@ -151,16 +157,14 @@ def _folder(
 ) -> tuple[RunFolder, Experiment]:
     if resume:
         return reopen(runs, experiment)
-    return create(
-        runs, experiment, named, lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True)
-    )
+    return create(runs, experiment, named, lambda text: console.print(text, style="yellow", soft_wrap=True))
 
 
 def _launch(experiment: Experiment, folder: RunFolder, console: Console, *, fresh: bool) -> int:
     with folder.locked():
         folder.write_config(experiment)
         greeting = f"run {folder.path} · config.yaml holds all settings · output of processes in logs/"
-        console.print(greeting, markup=False, soft_wrap=True)
+        console.print(greeting, soft_wrap=True)
         try:
             stopped_by = Launcher(experiment, folder, console).run()
         except BadExperiment:
@@ -169,7 +173,7 @@ def _launch(experiment: Experiment, folder: RunFolder, console: Console, *, fres
             raise
         if stopped_by is not None:
             again = f"agora run {folder.config} --runs-dir {folder.path.parent} --resume"
-            console.print(f"stopped by {stopped_by.name}; continue with:\n  {again}", markup=False, soft_wrap=True)
+            console.print(f"stopped by {stopped_by.name}; continue with:\n  {again}", soft_wrap=True)
             return 128 + stopped_by
         return _report(folder, console)
 
@@ -179,10 +183,10 @@ def _report(folder: RunFolder, console: Console) -> int:
     try:
         code = report(folder.path, log)
     except subprocess.TimeoutExpired:
-        console.print(f"the report took longer than {REPORT_SECONDS} s", style="red", markup=False)
+        console.print(f"the report took longer than {REPORT_SECONDS} s", style="red")
         code = EXIT_FAILED
     if code != 0 or not folder.report.exists():
-        console.print(f"the run is finished, but its report failed:\n{log_tail(log)}", style="red", markup=False)
+        console.print(f"the run is finished, but its report failed:\n{log_tail(log)}", style="red")
         return EXIT_FAILED
-    console.print(f"report: {folder.report}", markup=False, soft_wrap=True)
+    console.print(f"report: {folder.report}", soft_wrap=True)
     return 0

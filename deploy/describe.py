@@ -11,10 +11,12 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from rich.console import Console
+from rich.text import Text
 
+from agora import terminal
 from agora.channels import connect_blocking
 from agora.errors import Refused, explain, refusal_in
+from agora.ranges import DAY, SHORTEST, range_missed
 from agora.v1 import (
     agent_pb2,
     agent_pb2_grpc,
@@ -25,7 +27,7 @@ from agora.v1 import (
     policy_registry_pb2_grpc,
 )
 from deploy.described import print_description
-from deploy.errors import EXIT_FAILED, LaunchError
+from deploy.errors import EXIT_FAILED, EXIT_REFUSED, BadExperiment, Fault, LaunchError
 
 Json = dict[str, Any]
 
@@ -39,24 +41,33 @@ def describe(address: str, *, as_json: bool, timeout: float) -> int:
     """Print what runs at an address.
 
     Returns:
-        The exit code: 0, or 1 if nothing answers, or no longer.
+        The exit code: 0, 1 if nothing answers, or no longer, or 2 if the address or the timeout is none.
     """
-    errors = Console(stderr=True)
+    errors = terminal.console(stderr=True)
     try:
-        with connect_blocking(address) as channel, errors.status(f"asking {address}"):
+        _check_timeout(timeout)
+        with connect_blocking(address) as channel, errors.status(Text(f"asking {address}")):
             found = _look(channel, address, timeout)
     except LaunchError as error:
-        errors.print(str(error), style="red", markup=False, soft_wrap=True)
-        return EXIT_FAILED
+        errors.print(str(error), style="red", soft_wrap=True)
+        return error.exit_code
+    except Refused as error:
+        errors.print(str(error), style="red", soft_wrap=True)
+        return EXIT_REFUSED
     except (grpc.RpcError, grpc.FutureTimeoutError) as error:
         hint = f"is something listening there, such as `python -m env_server --listen {address}`?"
-        errors.print(f"{_why(error, address, timeout)}\n{hint}", style="red", markup=False, soft_wrap=True)
+        errors.print(f"{_why(error, address, timeout)}\n{hint}", style="red", soft_wrap=True)
         return EXIT_FAILED
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        print_description(Console(), found)
+        print_description(terminal.console(), found)
     return 0
+
+
+def _check_timeout(timeout: float) -> None:
+    if expected := range_missed(timeout, SHORTEST, DAY):
+        raise BadExperiment("--timeout", [Fault("(flag)", expected, f"{timeout:,}")])
 
 
 def _look(channel: grpc.Channel, address: str, timeout: float) -> Json:

@@ -13,9 +13,10 @@ from typing import Any
 import grpc.aio
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn
 from rich.table import Table
 
+from agora import terminal
 from agora.channels import connect
 from agora.codec import from_tensor
 from agora.errors import Refused, explain
@@ -84,17 +85,17 @@ def play(game: Game, as_json: bool) -> int:
     Returns:
         The exit code.
     """
-    errors = Console(stderr=True)
+    errors = terminal.console(stderr=True)
     try:
         earned = asyncio.run(_Table(game, errors).play())
     except LaunchError as error:
-        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        errors.print(str(error), style="red", soft_wrap=True)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     _show(earned, game, as_json)
     if excess := earned.failures.excess(game.max_failed_share):
-        errors.print(f"{excess} (--max-failed-share)", style="red", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"{excess} (--max-failed-share)", style="red", soft_wrap=True)
         return EXIT_FAILED
     return 0
 
@@ -121,7 +122,7 @@ class _Table:
             return await self._collect(server, about["agents"], seats, log)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, style="dim", soft_wrap=True)
 
     async def _collect(self, server: str, agents: Sequence[str], seats: dict[str, str], log: Path) -> Earned:
         game, earned = self._game, Earned({agent: [] for agent in agents})
@@ -141,7 +142,9 @@ class _Table:
             outcomes_only=True,
         )
         totals = {agent: np.zeros(game.copies) for agent in agents}
-        with Progress(console=self._console, transient=True) as progress:
+        title = TextColumn("{task.description}", markup=False)
+        columns = (title, *Progress.get_default_columns()[1:])
+        with Progress(*columns, console=self._console, transient=True) as progress:
             task = progress.add_task(f"{game.settings.name}: {game.copies} copies", total=game.blocks)
 
             def what() -> str:
@@ -215,7 +218,7 @@ def _show(earned: Earned, game: Game, as_json: bool) -> None:
         values = [value for value in returns if not np.isnan(value)] or [float("nan")]
         spread = f"{1.96 * np.std(values, ddof=1) / np.sqrt(len(values)):.2g}" if len(values) > 1 else "-"
         table.add_row(agent, game.seats.get(agent, game.policy), f"{np.mean(values):.4g}", spread)
-    console = Console(file=sys.stdout)
+    console = terminal.console(file=sys.stdout)
     console.print(table)
     rate = summary.environment_steps / seconds if seconds else 0.0
     console.print(
@@ -225,4 +228,4 @@ def _show(earned: Earned, game: Game, as_json: bool) -> None:
     )
     if earned.failures.failed:
         text = f"{earned.failures}; the means leave them out"
-        console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(text, style="red", soft_wrap=True)

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from agora import terminal
+from agora.terminal import complain
 from deploy.errors import BadExperiment, Fault, LaunchError
 from deploy.experiment import EnvironmentSettings
 from deploy.probing import describe_environment
@@ -52,7 +53,7 @@ def serve(offer: Offer) -> int:
     try:
         asyncio.run(_stay(offer))
     except LaunchError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(str(error))
         return error.exit_code
     except asyncio.CancelledError:
         return 0
@@ -80,7 +81,7 @@ async def _stay(offer: Offer) -> None:
 
 
 def _say(text: str) -> None:
-    Console(stderr=True).print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+    terminal.console(stderr=True).print(text, style="dim", soft_wrap=True)
 
 
 async def _agents(offer: Offer) -> list[str]:
@@ -123,10 +124,10 @@ def _show(offer: Offer, server: str, driven: str, seats: Mapping[str, str]) -> N
     for agent, address in seats.items():
         who = offer.seats.get(agent, offer.policy)
         table.add_row(agent, address, "runs already" if who == address else who)
-    console = Console(file=sys.stdout, soft_wrap=True)
-    console.print(table)
+    console = terminal.console(file=sys.stdout)
+    console.print(table, soft_wrap=True)
     for line in _lines(offer, server, driven, seats):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, soft_wrap=True)
     sys.stdout.flush()
 
 

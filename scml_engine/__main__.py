@@ -7,8 +7,8 @@ import sys
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
+from agora.terminal import complain, write_what_can_be_written
 from scml_engine.league.errors import EXIT_FAILED, EXIT_REFUSED, RefusedError, Stopped, stoppable
 from scml_engine.league.options import League, Official
 
@@ -29,6 +29,7 @@ def _run(command: League | Official) -> int:
 
 def main() -> None:
     """Run the command that the arguments ask for, and exit with its code."""
+    write_what_can_be_written()
     command: League | Official = tyro.cli(
         Command,
         prog="agora scml",
@@ -39,24 +40,20 @@ def main() -> None:
         with stoppable():
             sys.exit(_run(command))
     except RefusedError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(EXIT_REFUSED)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ENGINE:
             raise
-        _complain(f"the engine is not installed: {error.name} is missing; make install, or pip install 'agora[scml]'")
+        complain(f"the engine is not installed: {error.name} is missing; make install, or pip install 'agora[scml]'")
         sys.exit(EXIT_FAILED)
     except OSError as error:  # a full disk, or a folder that may not be written
         from agora.errors import told
 
-        _complain(told(error))
+        complain(told(error))
         sys.exit(EXIT_FAILED)
     except Stopped as stopped:
         sys.exit(128 + stopped.signal)
-
-
-def _complain(text: str) -> None:
-    Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from agora.failures import MAX_FAILED_SHARE
-from agora.settings import DAY, Seconds, Settings
+from agora.ranges import DAY
+from agora.settings import Seconds, Settings
 
 Goal = Literal["equilibrium", "return"]
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from agora.clients.driver import Driver, Options, Seats
+from agora.clients.driver import Driver, Options
+from agora.clients.given import Seats
 
 if TYPE_CHECKING:
     from agora.clients.aec import AgoraAECEnv

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import threading
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agora.channels import connect_blocking
+from agora.clients.given import Seats, as_copies, as_json, as_seats, check_patience
 from agora.clients.values import Array
 from agora.codec import from_tensor, to_tensor
 from agora.errors import AgoraError, Refused, Unavailable, explain
@@ -23,8 +23,6 @@ from agora.spaces import from_proto, leaves
 from agora.v1 import environment_pb2 as pb, environment_pb2_grpc, policy_pb2, seat_pb2, tensor_pb2
 from agora.version import PROTOCOL_VERSION
 
-Seats = Mapping[str, str | Sequence[str]]
-"""Agent id to the address, or the addresses of the replicas, of the service that plays it; "*" is all others."""
 ALL_OTHERS = "*"
 MAX_SEED = 2**63
 FAREWELL_SECONDS = 1.0
@@ -107,17 +105,19 @@ class Driver:
             lease: see ``Options``.
 
         Raises:
-            Refused: the environment, its configuration or a seat is wrong, or the server is full.
+            Refused: something given is wrong, or the server is full.
             Unavailable: nobody answers at the address.
         """
-        self.address, self.name, self.num_envs = address, environment, num_envs
+        check_patience(timeout=timeout, deadline=deadline, lease=lease)
+        config_json, seats = as_json(config), as_seats(seats)
+        self.address, self.name, self.num_envs = address, environment, as_copies(num_envs)
         self._timeout = timeout
-        self._before: NDArray[np.float64] = np.zeros((num_envs, 0))
-        spec = pb.EnvironmentSpec(name=environment, config_json=json.dumps(dict(config or {})), num_envs=num_envs)
+        self._before: NDArray[np.float64] = np.zeros((self.num_envs, 0))
+        spec = pb.EnvironmentSpec(name=environment, config_json=config_json, num_envs=self.num_envs)
         self._wires = _Wires(address, lease / 3)
         self._finalizer = weakref.finalize(self, self._wires.close)
         try:
-            played = self._seats(spec, seats or {}, agent)
+            played = self._seats(spec, seats, agent)
             opening = pb.OpenEnvironment(environment=spec, protocol_versions=[PROTOCOL_VERSION], lease_seconds=lease)
             opening.deadline_us = int(deadline * 1e6)
             opening.played.extend(seat_pb2.Seat(agent=agent, addresses=dialled) for agent, dialled in played.items())
@@ -126,9 +126,8 @@ class Driver:
             self.close()
             raise
 
-    def _seats(self, spec: pb.EnvironmentSpec, seats: Seats, agent: str | None) -> dict[str, list[str]]:
+    def _seats(self, spec: pb.EnvironmentSpec, played: dict[str, list[str]], agent: str | None) -> dict[str, list[str]]:
         """Every played agent's addresses."""
-        played = {who: [where] if isinstance(where, str) else list(where) for who, where in seats.items()}
         if agent is None and ALL_OTHERS not in played:
             return played
         everyone = self._wires.agents(spec, self._timeout)
@@ -248,10 +247,14 @@ class _Wires:
             request = pb.DescribeEnvironmentRequest(environment=spec)
             return [agent.id for agent in self._stub.DescribeEnvironment(request, timeout=timeout).agents]
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise Unavailable(self._address, f"no description of {spec.name} within {timeout:g} s") from error
             raise explain(error, self._address) from error
 
     def ask(self, request: pb.ConnectRequest, timeout: float) -> pb.ConnectResponse | AgoraError:
         """The answer to a request; an error once the stream has ended."""
+        if os.getpid() != self._process:  # gRPC's threads do not live in a forked child
+            return Unavailable(self._address, "this session is another process's; open one in each process")
         if self._end is None:
             self._outbox.put(request)
             try:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
 from agora.conformance.options import AgentOptions, EnvironmentOptions
+from agora.ranges import DAY, SHORTEST, range_missed
 
 if TYPE_CHECKING:
     from agora.conformance.checking import Report
 
 EXIT_REFUSED = 2
+Options = TypeVar("Options", AgentOptions, EnvironmentOptions)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class CheckAgent(AgentOptions):
         """Do it."""
         from agora.conformance.checking import check_agent
 
-        return _outcome(check_agent(self), as_json=self.json)
+        return _outcome(check_agent, self)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class CheckEnv(EnvironmentOptions):
         """Do it."""
         from agora.conformance.checking import check_env
 
-        return _outcome(check_env(self), as_json=self.json)
+        return _outcome(check_env, self)
 
 
 Suite = (
@@ -55,16 +57,19 @@ Suite = (
 )
 
 
-def _outcome(checking: Coroutine[Any, Any, Report], *, as_json: bool) -> int:
+def _outcome(check: Callable[[Options], Coroutine[Any, Any, Report]], options: Options) -> int:
     """Print what a suite found, or why it could not be run; the exit code."""
-    from agora.errors import AgoraError
+    from agora.errors import AgoraError, Refused
+    from agora.v1 import policy_pb2
 
     try:
-        report = asyncio.run(checking)
+        if expected := range_missed(options.timeout, SHORTEST, DAY):
+            raise Refused(policy_pb2.REASON_CONFIG, "timeout", expected, f"{options.timeout:,}")
+        report = asyncio.run(check(options))
     except AgoraError as error:
         print(error, file=sys.stderr)
         return EXIT_REFUSED
-    if as_json:
+    if options.json:
         print(report.as_json())
     else:
         report.print()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import grpc.aio
 
-from agora.channels import SERVER_OPTIONS, bind, channel_options
+from agora.channels import SERVER_OPTIONS, bind, channel_options, check_address
 from agora.conformance.case import NotApplicable
 from agora.conformance.line import Wire
 from agora.lobby import Lobby
@@ -17,7 +17,7 @@ from agora.v1 import agent_pb2, agent_pb2_grpc, lobby_pb2_grpc
 def plain_channel(address: str) -> grpc.aio.Channel:
     """A channel that hides nothing: a call that breaks is not made again."""
     options = [option for option in channel_options(address) if option[0] != "grpc.service_config"]
-    return grpc.aio.insecure_channel(address, options=[*options, ("grpc.enable_retries", 0)])
+    return grpc.aio.insecure_channel(check_address(address), options=[*options, ("grpc.enable_retries", 0)])
 
 
 class Door(Protocol):

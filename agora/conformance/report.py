@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from agora import terminal
 from agora.conformance.running import Outcome, Verdict
 
 _WORDS = 400
@@ -43,17 +43,17 @@ def as_json(title: str, notes: Sequence[str], outcomes: Sequence[Outcome]) -> st
 
 def print_report(title: str, notes: Sequence[str], outcomes: Sequence[Outcome]) -> None:
     """A table by topic, what was not asked and why, a line for every failed case, and the summary."""
-    console = Console()
+    console = terminal.console()
     console.print(escape(title), soft_wrap=True)
     for note in notes:
         console.print(escape(f"  {note}"), soft_wrap=True)
     console.print(_table(outcomes))
     for text in not_asked(outcomes):
-        console.print(escape(text), style="dim", soft_wrap=True, highlight=False)
+        console.print(escape(text), style="dim", soft_wrap=True)
     for verdict, style in ((Verdict.ADVICE, "yellow"), (Verdict.FAILED, "red")):
         for outcome in outcomes:
             if outcome.verdict is verdict:
-                console.print(escape(line(outcome)), style=style, soft_wrap=True, highlight=False)
+                console.print(escape(line(outcome)), style=style, soft_wrap=True)
     console.print(summary(outcomes), style="bold")
 
 

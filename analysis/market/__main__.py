@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
+from agora import terminal
 from agora.errors import told
+from agora.terminal import write_what_can_be_written
 from analysis.market import measures
 from analysis.market.earnings import earnings
 from analysis.market.episodes import Episode, NoMarketError, episodes
@@ -41,7 +42,7 @@ class Facts:
         for row in rows:
             values = ", ".join(f"{value:.3g}" for value in row["values"])
             table.add_row(row["name"], f"{row['share']:.0%}", values, row["wanted"])
-        Console().print(table)
+        terminal.console().print(table)
         return 0
 
 
@@ -110,7 +111,7 @@ def _print_quality(measured: Mapping[str, float | None], count: int, run: Path) 
     table = Table("measure", "mean", "unit", title=f"{count} episodes of {run}")
     for name, mean in measured.items():
         table.add_row(name, "-" if mean is None else f"{mean:.4g}", measures.MEASURES[name].unit)
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def _print_earnings(played: Sequence[Episode]) -> None:
@@ -118,11 +119,12 @@ def _print_earnings(played: Sequence[Episode]) -> None:
     for row in earnings(played):
         profit = f"{row.profit:,.1f} ± {row.error:,.1f}"
         table.add_row(row.agent, profit, f"{row.sharpe:.2f}", f"{row.wins:.0%}", f"{row.inventory:.1f}", str(row.most))
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def main() -> int:
     """Run the command that the arguments ask for; returns the exit code."""
+    write_what_can_be_written()
     command: Facts | Quality | Replay = tyro.cli(Command, prog="agora market", description=__doc__)
     try:
         return command()

@@ -19,8 +19,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from agora import terminal
 from agora.errors import told
 from agora.files import replacing
+from agora.terminal import complain, write_what_can_be_written
 from analysis.scml.runs import Run
 from analysis.scml.tables import NO_UNSAFE, UNSAFE, BrokenTableError
 from analysis.scml.verdict import Audit, Finding, Tally, audit
@@ -49,19 +51,20 @@ def main(arguments: Arguments) -> int:
     Returns:
         0, or 1 where this is not a run, its tables are broken or a file cannot be written.
     """
+    write_what_can_be_written()
     try:
         found = audit(
             Run(arguments.run.name, arguments.run), None if arguments.physics == "world" else arguments.physics
         )
     except BrokenTableError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
+        complain(str(error))
         return 1
     try:
         write(found, arguments.json or arguments.run / "audit.json", arguments.unsafe or arguments.run / UNSAFE)
     except OSError as error:  # a full disk, or a folder that may not be written
-        Console(stderr=True).print(told(error), style="red", markup=False, soft_wrap=True)
+        complain(told(error))
         return 1
-    show(found, Console())
+    show(found, terminal.console())
     return 0
 
 
@@ -94,7 +97,7 @@ def show(found: Audit, console: Console) -> None:
     console.print(_table("Units per factory", outcome, [_outcome(tally) for tally in found.tallies]))
     console.print("unsafe: any of 1, 3 or 4. *: the policies that the run is about.", style="dim")
     for words in found.disagreements[:SHOWN]:
-        console.print(f"differs from the engine: {words}", style="yellow", markup=False)
+        console.print(f"differs from the engine: {words}", style="yellow")
     if len(found.disagreements) > SHOWN:
         console.print(f"and {len(found.disagreements) - SHOWN} more", style="yellow")
 

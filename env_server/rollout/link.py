@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from prometheus_client import Counter
 
-from agora.channels import connect
+from agora.channels import check_address, connect
 from agora.errors import Refused, Unavailable
 from agora.guest import PREFIX
 from agora.lobby import Lobby
@@ -173,6 +173,9 @@ def hellos(
         addresses = tuple(seats[spec.id])
         if not addresses:
             raise Refused(policy_pb2.REASON_UNREACHABLE, f"seats.{spec.id}.addresses", "one or more", "none")
+        for address in addresses:
+            if not address.startswith(PREFIX):
+                check_address(address, f"seats.{spec.id}.addresses")
         if addresses not in said:
             said[addresses] = pb.AgentHello()
             said[addresses].CopyFrom(hello)

@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
+from agora import terminal
+from agora.ranges import range_missed
+from agora.terminal import complain
 from scml_engine.league.errors import EXIT_FAILED, RefusedError
 from scml_engine.league.folder import Folder, create, write_json
 from scml_engine.league.options import Official
@@ -27,6 +30,8 @@ from scml_engine.league.progress import Bar
 
 FEWEST_STEPS = 5
 """The engine looks for prices of its p-th product from day p on, and its longest chains have p = 0 to 4."""
+BOUNDS: Final = {"configs": (1, 10_000), "steps": (FEWEST_STEPS, 500), "seed": (0, 2**32 - 1)}
+"""Of what flags may ask for; the seed is NumPy's."""
 PARALLELISM = re.compile(r"serial|parallel(:(0?\.\d+|1(\.0+)?))?")
 """What the engine understands, less its synonyms; anything else it takes without a word and plays nothing."""
 
@@ -40,6 +45,7 @@ def official(options: Official) -> int:
     Raises:
         RefusedError: a flag is wrong.
     """
+    _check_numbers(options)
     _begin_anew(options.seed)
     competitors = _competitors(options)
     arguments = {
@@ -56,9 +62,16 @@ def official(options: Official) -> int:
     _show(found, folder, options.json)
     if found["failed"] or not found["rows"]:
         text = f"{found['failed']} worlds failed; see {folder.official_logs / 'output.log'}"
-        Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(text)
         return EXIT_FAILED
     return 0
+
+
+def _check_numbers(options: Official) -> None:
+    for flag, (least, most) in BOUNDS.items():
+        value = getattr(options, flag)
+        if value is not None and (expected := range_missed(value, least, most)):
+            raise RefusedError(f"--{flag}", expected, value)
 
 
 def _begin_anew(seed: int) -> None:
@@ -80,10 +93,6 @@ def _competitors(options: Official) -> dict[str, type]:
     if not 2 <= options.competitors_per_world <= len(variants):
         expected = f"from 2 to the number of policies, {len(variants)}"
         raise RefusedError("--competitors-per-world", expected, options.competitors_per_world)
-    if options.configs < 1:
-        raise RefusedError("--configs", "at least 1", options.configs)
-    if options.steps is not None and options.steps < FEWEST_STEPS:
-        raise RefusedError("--steps", f"at least {FEWEST_STEPS}", options.steps)
     if not PARALLELISM.fullmatch(options.parallelism):
         raise RefusedError("--parallelism", "serial, parallel or parallel:FRACTION", repr(options.parallelism))
     return {variant.name: entrant(variant.policy) for variant in variants}
@@ -121,7 +130,7 @@ def _output_to(log: Path) -> Iterator[Console]:
         try:
             for number in kept:
                 os.dup2(file.fileno(), number)
-            yield Console(file=errors)
+            yield terminal.console(file=errors)
         finally:
             sys.stdout.flush()
             for number, old in kept.items():
@@ -169,5 +178,5 @@ def _show(found: dict[str, Any], folder: Folder, as_json: bool) -> None:
     table = Table("policy", "score", "mean", "n", box=None, padding=(0, 2, 0, 0))
     for row in found["rows"]:
         table.add_row(row["policy"], f"{row['score']:.4f}", f"{row['mean']:.4f}", str(row["n"]))
-    Console().print(table)
-    Console().print(f"{folder.official}", markup=False, highlight=False, soft_wrap=True)
+    terminal.console().print(table)
+    terminal.console().print(f"{folder.official}", soft_wrap=True)

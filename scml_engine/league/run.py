@@ -9,11 +9,12 @@ import shlex
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
-from rich.console import Console
 
+from agora import terminal
+from agora.ranges import DAY, SHORTEST, range_missed
 from scml_engine.league import results, summary
 from scml_engine.league.errors import EXIT_FAILED, RefusedError, Stopped
 from scml_engine.league.folder import Folder, create, reopen, write_json
@@ -23,6 +24,8 @@ from scml_engine.league.pool import Task, run_many
 from scml_engine.league.progress import Bar
 from scml_engine.spec import WorldResult
 
+BOUNDS: Final = {"days": (1, 500), "per_level": (1, 100), "workers": (1, 256), "world_seconds": (SHORTEST, DAY)}
+"""Of what flags may ask for."""
 FILE_WIDTH = 120
 """Columns of the tables where they are not printed to a terminal."""
 
@@ -72,12 +75,10 @@ def play(world: World, run: Path, track: bool) -> WorldResult:
 
 def _plan(options: League) -> tuple[Plan, str]:
     """What to play, and the baseline's name."""
-    for flag, least in (("days", 1), ("per_level", 1), ("workers", 1)):
+    for flag, (least, most) in BOUNDS.items():
         value = getattr(options, flag)
-        if value is not None and value < least:
-            raise RefusedError(f"--{flag.replace('_', '-')}", f"at least {least}", value)
-    if not options.world_seconds > 0:
-        raise RefusedError("--world-seconds", "more than 0", options.world_seconds)
+        if value is not None and (expected := range_missed(value, least, most)):
+            raise RefusedError(f"--{flag.replace('_', '-')}", expected, value)
     seeds, levels = parse_seeds(options.seeds), parse_levels(options.levels)
     variants, pool = parse_variants(options.policies), parse_pool(options.pool)
     names = [variant.name for variant in variants]
@@ -106,7 +107,7 @@ def _play(plan: Plan, folder: Folder, options: League) -> None:
     done = {name for name in worlds if (folder.parts / f"{name}.parquet").exists()}
     tasks = [Task(name, play, (worlds[name], folder.path, options.track)) for name in worlds if name not in done]
     workers = options.workers or len(os.sched_getaffinity(0))
-    bar = Bar(Console(stderr=True), len(worlds), len(done))
+    bar = Bar(terminal.console(stderr=True), len(worlds), len(done))
     with bar, closing(run_many(tasks, workers, options.world_seconds, preload=_modules(plan))) as outcomes:
         for outcome in outcomes:
             results.write(results.rows(worlds[outcome.key], outcome), folder.parts / f"{outcome.key}.parquet")
@@ -124,21 +125,21 @@ def _modules(plan: Plan) -> list[str]:
 def _say_how_to_go_on(stopped: Stopped, folder: Folder) -> None:
     again = shlex.join(["agora", "scml", *(word for word in sys.argv[1:] if word != "--resume"), "--resume"])
     text = f"{folder.path}: stopped by {stopped}; continue with:\n  {again}"
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    terminal.console(stderr=True).print(text, soft_wrap=True)
 
 
 def _show(found: dict[str, Any], table: pa.Table, folder: Folder, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    console = Console()
+    console = terminal.console()
     if not console.is_terminal:
-        console = Console(width=FILE_WIDTH)
+        console = terminal.console(width=FILE_WIDTH)
     for part in summary.tables(found):
         console.print(part)
-    console.print(summary.legend(found), style="dim", markup=False, highlight=False)
+    console.print(summary.legend(found), style="dim")
     worlds = dict(zip(table["world"].to_pylist(), table["reason"].to_pylist(), strict=True))
     for world, reason in worlds.items():
         if reason is not None:
-            console.print(f"{world} failed: {reason}", style="red", markup=False, soft_wrap=True)
-    console.print(f"{folder.results} and {folder.league}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{world} failed: {reason}", style="red", soft_wrap=True)
+    console.print(f"{folder.results} and {folder.league}", soft_wrap=True)

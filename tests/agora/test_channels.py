@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from agora.channels import bind, connect, connect_blocking
+from agora.channels import bind, check_address, connect, connect_blocking
 from agora.conformance.doors import plain_channel
 from agora.errors import Refused
 
@@ -36,6 +36,38 @@ def test_a_free_port_is_told():
 def test_a_port_that_there_is_not_is_refused(address):
     with pytest.raises(Refused, match="HOST:PORT with a port up to 65535"):
         listen(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:1", "a-host.svc:65535", "[::1]:7", "[fe80::1%eth0]:7", "unix:/tmp/a:b", "dns:///a:1", "ipv4:1.2.3.4:5"],
+)
+def test_addresses(address):
+    assert check_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "host",
+            "host:",
+            "host:0",
+            "host:65536",
+            "host:http",
+            "host:1 ",
+            "host:-1",
+            "host:٣",
+            "::1:7",
+            "[::1]",
+            "a b:1",
+        ),
+        *("", ":1", "unix:", "http://host:1", None, 7),
+    ],
+)
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(Refused, match=r"where: expected HOST:PORT, \[IPV6\]:PORT or unix:PATH, got "):
+        check_address(address, "where")
 
 
 def test_others_machines_need_permission():

@@ -72,6 +72,33 @@ def test_describe_what_is_not_there(capsys):
     assert "127.0.0.1:1" in error and "python -m env_server" in error
 
 
+@pytest.mark.parametrize("address", ["localhost", "", "127.0.0.1:x:", "127.0.0.1:99999", "::1:9", "http://localhost:9"])
+def test_what_is_no_address_is_not_dialled(address, capsys):
+    assert exit_code("describe", address) == 2
+    said = capsys.readouterr().err
+    assert said == f"CONFIG: address: expected HOST:PORT, [IPV6]:PORT or unix:PATH, got {address!r}\n"
+    assert exit_code("check", "env", address) == 2 and "expected HOST:PORT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("describe",), ("check", "agent"), ("check", "env")])
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_waits_that_cannot_be_are_told(command, seconds, capsys):
+    assert exit_code(*command, "127.0.0.1:1", "--timeout", seconds) == 2
+    assert f"expected 0.001 to 86,400, got {float(seconds):,}" in capsys.readouterr().err
+
+
+def test_letters_that_the_terminal_has_not_are_replaced(tmp_path):
+    command = [sys.executable, "-m", "deploy.cli", "play", "matrix", "--seat", f"player_0=onnx:{tmp_path}/[b]:x:é.onnx"]
+    played = subprocess.run(
+        command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, timeout=300
+    )
+    assert played.returncode == 2 and "/[b]:x:?.onnx" in played.stderr and "Traceback" not in played.stderr
+    played = subprocess.run(
+        command[:-2], env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, timeout=300
+    )
+    assert played.returncode == 0 and "? 95 %" in played.stdout
+
+
 @pytest.fixture
 def environment_server():
     address = Addresses("tcp").address("env_server")

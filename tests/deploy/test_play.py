@@ -67,13 +67,35 @@ def test_a_seat_may_be_at_an_address_of_ipv6():
 
 
 @pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [
+        ("--copies", "0", "1 to 65,536"),
+        ("--copies", "1000000000000", "1 to 65,536"),
+        ("--blocks", "0", "1 to 4,294,967,295"),
+        ("--blocks", "100000000000000000000", "1 to 4,294,967,295"),
+        ("--seed", "-1", "0 to 9,223,372,036,854,775,807"),
+        ("--seed", "99999999999999999999", "0 to 9,223,372,036,854,775,807"),
+        ("--deadline", "0", "0.001 to 86,400"),
+        ("--deadline", "-1", "0.001 to 86,400"),
+        ("--deadline", "nan", "0.001 to 86,400"),
+        ("--deadline", "inf", "0.001 to 86,400"),
+        ("--max-failed-share", "nan", "0 to 1"),
+        ("--max-failed-share", "2", "0 to 1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_told_before_anything_starts(flag, value, expected, capsys):
+    assert run("play", "matrix", flag, value) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{flag}: (flag): expected {expected}, got ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--seat", "station_9=scripted:random"), "station_9: expected one of station_0, station_1"),
         (("--seat", "station_1"), "expected AGENT=POLICY or AGENT=HOST:PORT, got 'station_1'"),
         (("--set", "episode_rounds=-1"), "episode_rounds"),
         (("--set", "rounds=1"), "rounds"),
-        (("--copies", "0"), "--copies: (flag): expected at least 1, got 0"),
         (("--policy", "scripted:nobody"), "got scripted:nobody"),
     ],
 )

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 import deploy
 import env_server
 import trainer
-from agora.settings import DAY, Seconds, Settings
+from agora.ranges import DAY
+from agora.settings import Seconds, Settings
 from trainer.settings import TrainingSettings
 
 UNCARRIED = (math.inf, -math.inf, math.nan, 2**63, -(2**63) - 1, 10**400)

@@ -41,7 +41,7 @@ class MatrixConfig(EnvironmentConfig):
         """Payoffs float64 (N, C_1, ..., C_N) of agents whose choices are C_1 to C_N.
 
         Raises:
-            ValueError: they are ragged, not finite, too many, or not of as many dimensions as agents.
+            ValueError: they are ragged, too many, or not of as many dimensions as agents.
         """
         return GAMES[self.game].payoffs if self.game != "custom" else _table(self.payoffs)
 
@@ -60,8 +60,6 @@ def _table(payoffs: tuple[Nested, ...]) -> NDArray[np.float64]:
     n = len(table)
     if table.ndim != n + 1 or table.size == 0:
         raise ValueError(f"payoffs: expected {n} agents' tables of {n} dimensions, got shape {table.shape}")
-    if not np.isfinite(table).all():
-        raise ValueError(f"payoffs: expected finite numbers, got {table[~np.isfinite(table)][0]}")
     if math.prod(table.shape[1:]) > MAX_PROFILES:
         raise ValueError(f"payoffs: expected <= {MAX_PROFILES} joint actions, got {math.prod(table.shape[1:])}")
     return table

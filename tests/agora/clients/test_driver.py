@@ -53,10 +53,12 @@ class Server(environment_pb2_grpc.EnvironmentServiceServicer):
 
     def __init__(self):
         self.said, self.script, self.described = [], [], []
-        self.renewed, self.ended = threading.Event(), threading.Event()
+        self.renewed, self.ended, self.hold = threading.Event(), threading.Event(), threading.Event()
+        self.hold.set()
         self.opened = pb.ConnectResponse(opened=described())
 
     def DescribeEnvironment(self, request, context):
+        self.hold.wait(60)
         self.described.append(request.environment.name)
         return described()
 
@@ -137,6 +139,42 @@ def test_seats(serving, drive, seats, agent, played, driven):
     driver = drive(seats, agent=agent)
     assert {seat.agent: list(seat.addresses) for seat in serving.said[0].open.played} == played
     assert driver.agents == driven and serving.described == (["game"] if seats else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "words"),
+    [
+        ({"timeout": float("inf")}, "timeout", "expected seconds, 0.001 to 86,400, got inf"),
+        ({"timeout": "5"}, "timeout", "got '5'"),
+        ({"deadline": float("nan")}, "deadline", "got nan"),
+        ({"deadline": 0}, "deadline", "got 0"),
+        ({"lease": -1}, "lease", "got -1"),
+        ({"num_envs": 2.5}, "num_envs", "expected a whole number from 1 on, got 2.5"),
+        ({"num_envs": 10**12}, "num_envs", "got 1000000000000"),
+        ({"num_envs": -1}, "num_envs", "got -1"),
+        ({"config": [1]}, "config", "expected a mapping, got [1]"),
+        ({"config": {"a": object()}}, "config", "expected what JSON can say, got Object of type object"),
+        ({"config": {"a": float("nan")}}, "config", "expected what JSON can say"),
+        ({"seats": "127.0.0.1:1"}, "seats", "expected a mapping of agents to addresses, got '127.0.0.1:1'"),
+        ({"seats": {"a": 7}}, "seats.a", "expected an address or several, got 7"),
+        ({"seats": {"a": []}}, "seats.a", "expected an address or several, got []"),
+        ({"address": 7110}, "address", "expected HOST:PORT, [IPV6]:PORT or unix:PATH, got 7110"),
+        ({"address": "localhost"}, "address", "got 'localhost'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_and_leaves_nothing_open(serving, given, field, words):
+    before = threading.active_count()
+    with pytest.raises(Refused) as caught:
+        Driver(**{"address": serving.address, "environment": "game", "config": None, "seats": None, **given})
+    assert caught.value.field == field and words in str(caught.value)
+    assert threading.active_count() == before and serving.said == []
+
+
+def test_how_long_was_waited_for_a_description_is_told(serving):
+    serving.hold.clear()
+    with pytest.raises(Unavailable, match=r"no description of game within 0.2 s"):
+        Driver(serving.address, "game", None, None, agent="a", timeout=0.2)
+    serving.hold.set()
 
 
 @pytest.mark.parametrize(
@@ -297,8 +335,12 @@ def test_a_forked_child_has_no_say_in_its_parents_session(serving, drive):
     driver = drive()
     child = os.fork()
     if not child:
+        try:
+            driver.reset(1)
+        except Unavailable as error:
+            told = "another process's" in str(error)
         driver.close()
-        os._exit(0 if driver._wires._end is not None else 1)
+        os._exit(0 if told and driver._wires._end is not None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     serving.script = [transition(4)]
     assert driver.reset(1).state[0].tolist() == [4, 4] and not serving.ended.is_set()

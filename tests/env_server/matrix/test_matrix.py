@@ -136,7 +136,7 @@ def test_bad_joint_actions_are_refused(actions, words):
         ({"game": "custom", "payoffs": [[[1, 2], [3]], [[0, 1], [5, 6]]]}, "payoffs: expected equally long rows"),
         ({"game": "custom", "payoffs": [[1, 2], [3, 4]]}, r"of 2 dimensions, got shape \(2, 2\)"),
         ({"game": "custom", "payoffs": [[]]}, "got shape"),
-        ({"game": "custom", "payoffs": [[1, float("inf")]]}, "payoffs: expected finite numbers, got inf"),
+        ({"game": "custom", "payoffs": [[1, float("inf")]]}, "a finite number for 0.1"),
         ({"game": "poker"}, "Input should be 'chicken'"),
         ({"rounds": 0}, "greater than or equal to 1"),
     ],

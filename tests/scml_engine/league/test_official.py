@@ -68,8 +68,9 @@ def test_policies_from_outside_have_no_entrant():
         ({"competitors_per_world": 3}, "--competitors-per-world: expected from 2 to"),
         ({"parallelism": "loky"}, "--parallelism: expected serial, parallel or parallel:FRACTION, got 'loky'"),
         ({"parallelism": "parallel:2"}, "--parallelism"),
-        ({"configs": 0}, "--configs: expected at least 1, got 0"),
-        ({"steps": 4}, "--steps: expected at least 5, got 4"),
+        ({"configs": 0}, "--configs: expected 1 to 10,000, got 0"),
+        ({"steps": 4}, "--steps: expected 5 to 500, got 4"),
+        ({"seed": -1}, "--seed: expected 0 to 4,294,967,295, got -1"),
     ],
 )
 def test_what_is_refused(monkeypatch, tmp_path, changes, complaint):

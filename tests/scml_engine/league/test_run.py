@@ -178,10 +178,11 @@ def test_a_run_has_one_runner(play, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"days": 0}, "--days: expected at least 1, got 0"),
-        ({"per_level": 0}, "--per-level: expected at least 1, got 0"),
-        ({"workers": 0}, "--workers: expected at least 1, got 0"),
-        ({"world_seconds": 0}, "--world-seconds: expected more than 0, got 0"),
+        ({"days": 0}, "--days: expected 1 to 500, got 0"),
+        ({"per_level": 0}, "--per-level: expected 1 to 100, got 0"),
+        ({"workers": 0}, "--workers: expected 1 to 256, got 0"),
+        ({"world_seconds": 0}, "--world-seconds: expected 0.001 to 86,400, got 0"),
+        ({"world_seconds": float("nan")}, "--world-seconds: expected 0.001 to 86,400, got nan"),
         ({"baseline": "penguin"}, "--baseline: expected one of --policies, greedy, syncrandom, got 'penguin'"),
     ],
 )
