@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, LiteralString
+from typing import Annotated, Any, LiteralString
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from agora.ranges import DAY
 
-_INT64: Final = range(-(2**63), 2**63)
 Seconds = Annotated[float, Field(gt=0, le=DAY)]
 Widths = tuple[Annotated[int, Field(ge=1, le=65_536)], ...]
 """Of a network's hidden layers."""
@@ -42,7 +41,7 @@ def _uncarried(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
         case list() | tuple():
             for number, part in enumerate(value):
                 yield from _uncarried(part, (*path, str(number)))
-        case int() if value not in _INT64:
+        case int() if not -(2**63) <= value < 2**63:
             yield path, "a whole number from -2**63 to 2**63 - 1"
         case float() if not math.isfinite(value):
             yield path, "a finite number"

@@ -16,6 +16,8 @@ import env_server
 import trainer
 from agora.ranges import DAY
 from agora.settings import Seconds, Settings
+from env_server.environments.market.book.records import SelfTrade
+from env_server.environments.market.book.rules import Rules
 from trainer.settings import TrainingSettings
 
 UNCARRIED = (math.inf, -math.inf, math.nan, 2**63, -(2**63) - 1, 10**400)
@@ -76,6 +78,10 @@ def test_whole_numbers_in_a_sequence_are_looked_at_too() -> None:
     assert Sizes(sizes=(2**63 - 1, -(2**63))).sizes == (2**63 - 1, -(2**63))
     with pytest.raises(ValidationError, match=r"a whole number from -2\*\*63 to 2\*\*63 - 1 for 1"):
         Sizes(sizes=(1, 2**63))
+
+
+def test_members_of_an_enumeration_are_whole_numbers_as_well() -> None:
+    assert Rules(self_trade=SelfTrade.ALLOWED).self_trade is SelfTrade.ALLOWED
 
 
 @pytest.mark.parametrize(
