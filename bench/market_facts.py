@@ -2,9 +2,9 @@
 
 The default crowd, and a maker's seat that quotes nothing. Thresholds are those of ``analysis.market.facts``. Concave
 impact is held by both of its definitions: that of the net flow over ten steps, as was asked, and that of steps in which
-all orders came from one side, the nearest to single orders. ABIDES is in no package index, so that it is no peer that
-can be built here; its figures are those of an earlier run elsewhere. A second run, in which the seat always quotes the
-same, tells whether there is something to earn for a learner.
+all orders came from one side, the nearest to single orders. A second run, in which the seat always quotes the same,
+tells whether there is something to earn for a learner. ABIDES' reference market is asked for the same facts, see
+``bench.abides``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from agora.market.choices import NO_QUOTE, OFFSETS, SIZES
 from analysis.market.facts import CONCAVE_FROM, CONCAVE_TO, Fact, Tape, facts
 from analysis.market.quality import pricing_error
 from analysis.market.statistics import impact_exponent
+from bench import abides
 from bench.report import Row
 from env_server.environments.market import Market, MarketConfig
 
 TITLE = "the default market has the stylised facts of real ones"
+ALSO = ("bench/peer_programs/abides.py", "bench/peers/abides.txt")
 
 STEPS: Final = 100_000
 SEED: Final = 2001
@@ -32,11 +34,6 @@ CONCAVE: Final = "concave impact"
 NOTHING: Final = (NO_QUOTE, NO_QUOTE, 0)
 QUOTES: Final = (len(OFFSETS) - 1, len(OFFSETS) - 1, 1)
 """Both sides as far beyond the nearest prices as choices go."""
-ABIDES: Final = {
-    "excess kurtosis at 1 s": [46.0, 97.0],
-    "ACF of returns at 60 s, lag 1": [0.16, 0.34],
-}
-"""Measured on rmsc04, two seeds; at 60 s its |returns| are negatively correlated at lag 10 in both."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +86,8 @@ def run(quick: bool) -> list[Row]:
         _exponent("of the net flow over ten steps", net),
         _exponent("of one side's orders", single),
         *_sense(played, play(seeds, QUOTES)),
-        Row.missing("ABIDES rmsc04: facts of 12", "for comparison", "it is in no package index"),
-        *(Row(f"ABIDES rmsc04: {name}", values, "", "published, not run", True) for name, values in ABIDES.items()),
+        abides.counted("the default market", found),
+        *abides.rows(quick),
     ]
 
 

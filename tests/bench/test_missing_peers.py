@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import book_speed, conformance, openenv, peers, training_peers
+from bench import abides, book_speed, conformance, openenv, peers, training_peers
 from bench.report import Verdict
 
 pytestmark = pytest.mark.usefixtures("nothing")
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("nothing")
 @pytest.fixture
 def nothing(monkeypatch, tmp_path):
     """No peers anywhere."""
-    for module in (book_speed, peers, training_peers):
+    for module in (abides, book_speed, peers, training_peers):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(openenv, "CHECKER", tmp_path / "openenv")
     monkeypatch.setenv("PATH", "")
@@ -59,6 +59,15 @@ def test_other_learners(monkeypatch):
     assert rows["ours, MADDPG / textbook MADDPG, steps per CPU-second"].values == [1.0]
     assert rows["ours, MADDPG / AgileRL MADDPG"].verdict == Verdict.NOT_MEASURED
     assert 'make peers PEERS="agilerl"' in rows["ours, MADDPG / AgileRL MADDPG"].target
+
+
+def test_another_market(monkeypatch, tmp_path):
+    monkeypatch.delenv(abides.FOLDER, raising=False)
+    (nowhere,) = abides.rows(quick=True)
+    assert nowhere.verdict == Verdict.NOT_MEASURED and f"git clone {abides.SOURCE}" in nowhere.target
+    monkeypatch.setenv(abides.FOLDER, str(tmp_path))
+    (unbuilt,) = abides.rows(quick=True)
+    assert unbuilt.verdict == Verdict.NOT_MEASURED and "make peers PEERS=abides" in unbuilt.target
 
 
 def test_agents_in_javascript():
